@@ -90,6 +90,7 @@ class Mount:
 
     ``mount_id`` is DRIVE_STATE.SESSION_ID of the catalogue and MOUNT_ID of the scheduler's rows.
     ``last_fseq`` is TAPE.LAST_FSEQ at the decision; ``capacity_bytes`` the media type's nominal capacity.
+    ``repack`` tells which family of queues a retrieve takes its jobs from.
     """
 
     mount_id: int
@@ -106,6 +107,7 @@ class Mount:
     encryption_key_name: str | None = None
     priority: int = 0
     activity: str | None = None
+    repack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,9 @@ class DriveReport:
     """What the supervisor knows of the drive at ``time`` (epoch s); published to the catalogue in order.
 
     ``sequence`` increases with each report of one supervisor; counters are of the running session.
+    ``mount_id`` names the running mount; ``last_mount_id`` the latest mount that the supervisor knew at
+    ``time``, ended or not: a report that knows nothing of the claim stored in the catalogue does not erase
+    it.
     """
 
     sequence: int
@@ -199,6 +204,7 @@ class DriveReport:
     bytes_transferred: int = 0
     files_transferred: int = 0
     reason: str | None = None
+    last_mount_id: int | None = None
 
 
 @dataclass(slots=True)

@@ -105,7 +105,9 @@ CHANGER_PORTS: Final[dict[str, str]] = {
 }
 
 
-def _resolve(table: dict[str, str], url: str, what: str) -> tuple[Callable[[SplitResult], object], SplitResult]:
+def _resolve(
+    table: dict[str, str], url: str, what: str
+) -> tuple[Callable[[SplitResult], object], SplitResult]:
     parts = urlsplit(url)
     target = table.get(parts.scheme)
     if target is None:

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files on a CTA tape: headers, trailers, filemarks, and where on the tape a session stands.
+
+What it is: the writer and the reader of one mount, made by ``volume.py`` after the volume label was verified.
+What it is not: the payload's path; between ``begin_file`` and ``end_file`` (or ``open_file`` and
+``close_file``) the caller moves blocks with the drive itself, because nothing may stand between the transfer
+loop and the drive. Why two small classes: order on tape is the same for archive, retrieve, scan and image.
+
+Layout of a file whose HDR1 is logical object p, with N payload blocks (tape format 3.1): HDR1 HDR2 UHL1 mark
+at p to p+3, payload from p+4, mark at p+4+N, EOF1 EOF2 UTL1 mark, next HDR1 at p+9+N.
+"""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+from typing import Final, NamedTuple
+
+from cta_taped.common.errors import (
+    SYSTEM_INTERNAL,
+    TAPE_HEADER_MISMATCH,
+    TAPE_POSITION,
+    CtaError,
+)
+from cta_taped.tape import labels
+from cta_taped.tape.drive import PROTECTION_BYTES, TapeDrive
+from cta_taped.tape.labels import FileLabel, LabelWriter, UserLabel
+
+MARKS_PER_FILE: Final = 3
+OBJECTS_PER_FILE: Final = 9
+"""Labels and filemarks of a file; its payload blocks come on top."""
+FIRST_OBJECT: Final = 1
+"""HDR1 of fSeq 1, right behind VOL1; the catalogue records it as block id 0 (tape format 3.2)."""
+MAX_BLOCK_ID: Final = 2**32 - 1
+"""LOCATE(10) carries 32 bits."""
+
+
+class Placeholder(Enum):
+    """Payload of a file that only keeps fSeq consecutive (tape format 4.2); one NUL ends each text."""
+
+    ZERO_LENGTH = b"This file intentionally left blank: zero-length file cannot be recorded to tape.\0"
+    READ_FAILED = (
+        b"This file intentionally left blank: leaving placeholder after failing to read from disk.\0"
+    )
+
+
+class FileHeader(NamedTuple):
+    """HDR1 and UHL1 of a file."""
+
+    first: FileLabel
+    user: UserLabel
+
+
+def recorded_block_id(fseq: int, object_id: int) -> int:
+    """The block id that the catalogue records for a file whose HDR1 is ``object_id``: 0 for fSeq 1."""
+    return 0 if fseq == 1 else object_id
+
+
+def read_header(drive: TapeDrive) -> FileHeader:
+    """Read HDR1, HDR2, UHL1 and the mark behind them, and verify their fields.
+
+    Raises CtaError TAPE_LABEL_FORMAT, TAPE_NOT_A_MARK, TAPE_TRUNCATED at the end of data, and what reading
+    raises; TAPE_HEADER_MISMATCH when the label is the one of an empty tape.
+    """
+    first = labels.parse_first("HDR1", drive.read_label())
+    if first.is_prelabel:
+        raise CtaError(TAPE_HEADER_MISMATCH, f"{first.vid} is labelled and empty: there is no file on it")
+    labels.check_second("HDR2", drive.read_label())
+    user = labels.parse_user("UHL1", drive.read_label())
+    drive.read_filemark()
+    return FileHeader(first, user)
+
+
+def read_trailer(drive: TapeDrive) -> FileHeader:
+    """Read EOF1, EOF2, UTL1 and the mark behind them; verify and raise as ``read_header``."""
+    first = labels.parse_first("EOF1", drive.read_label())
+    labels.check_second("EOF2", drive.read_label())
+    user = labels.parse_user("UTL1", drive.read_label())
+    drive.read_filemark()
+    return FileHeader(first, user)
+
+
+class FileWriter:
+    """Writes files behind the last one of a tape; ``last_fseq`` is the last complete file.
+
+    After any CtaError the tape's end is undefined up to the last flush and the writer must not be used again.
+    """
+
+    def __init__(
+        self, drive: TapeDrive, vid: str, last_fseq: int, next_object: int, label_writer: LabelWriter
+    ) -> None:
+        self.vid = vid
+        self.last_fseq = last_fseq
+        self._drive = drive
+        self._labels = label_writer
+        self._next_object = next_object
+        self._archive_file_id = -1
+
+    def begin_file(self, archive_file_id: int) -> int:
+        """Write the header of the next fSeq; returns the block id to record (0 for fSeq 1).
+
+        Raises CtaError TAPE_FULL, TAPE_WRITE ... as the drive does; TAPE_POSITION when the drive does not
+        stand where the blocks written so far must have brought it.
+        """
+        if self._archive_file_id >= 0:
+            raise CtaError(SYSTEM_INTERNAL, f"{self.vid}: a file was begun before the last one was ended")
+        drive, label_writer, fseq = self._drive, self._labels, self.last_fseq + 1
+        object_id = drive.position()
+        if object_id != self._next_object:
+            raise CtaError(
+                TAPE_POSITION,
+                f"{self.vid}: the drive stands at object {object_id}, but fSeq {fseq} begins at "
+                f"{self._next_object}: nothing more is written",
+                fseq=fseq,
+                block_id=object_id,
+            )
+        label_writer.refresh(time.time())
+        drive.write_label(label_writer.hdr1(archive_file_id, fseq))
+        drive.write_label(label_writer.hdr2)
+        drive.write_label(label_writer.uhl1(fseq))
+        drive.write_filemarks(1)
+        self._archive_file_id = archive_file_id
+        return recorded_block_id(fseq, object_id)
+
+    def end_file(self, block_count: int) -> None:
+        """Write the trailer of the file begun, after ``block_count`` payload blocks (at least 1).
+
+        Raises CtaError as ``begin_file``.
+        """
+        if self._archive_file_id < 0 or block_count < 1:
+            raise CtaError(
+                SYSTEM_INTERNAL, f"{self.vid}: a file without header or payload cannot be ended on tape"
+            )
+        drive, label_writer, fseq = self._drive, self._labels, self.last_fseq + 1
+        drive.write_filemarks(1)
+        label_writer.refresh(time.time())
+        drive.write_label(label_writer.eof1(self._archive_file_id, fseq, block_count))
+        drive.write_label(label_writer.eof2)
+        drive.write_label(label_writer.utl1(fseq))
+        drive.write_filemarks(1)
+        self._archive_file_id = -1
+        self._next_object += OBJECTS_PER_FILE + block_count
+        self.last_fseq = fseq
+
+    def placeholder(self, archive_file_id: int, kind: Placeholder) -> int:
+        """Write a file that says why it holds nothing; returns its block id. Raises as ``begin_file``."""
+        block_id = self.begin_file(archive_file_id)
+        text = kind.value
+        self._drive.write_block(memoryview(bytearray(text + bytes(PROTECTION_BYTES))), len(text))
+        self.end_file(1)
+        return block_id
+
+    def flush(self) -> None:
+        """Wait until everything written is on the medium. Raises CtaError DRIVE_FLUSH_FAILED, TAPE_FULL."""
+        self._drive.flush()
+
+
+class FileReader:
+    """Reads files of a tape in any order.
+
+    ``standing_at`` is the fSeq whose header comes next, None while a file is open and after a failure that
+    left the tape anywhere else; ``position_to`` repairs that.
+    """
+
+    def __init__(self, drive: TapeDrive, vid: str) -> None:
+        self.vid = vid
+        self.standing_at: int | None = 1
+        self._drive = drive
+        self._object: int | None = FIRST_OBJECT
+        self._header: FileHeader | None = None
+
+    @property
+    def position_lost(self) -> bool:
+        """True when the next read needs ``position_to`` first, because no header comes next."""
+        return self.standing_at is None
+
+    def position_to(self, fseq: int, block_id: int | None) -> None:
+        """Go to a file's header: by LOCATE to ``block_id`` (0 means fSeq 1), by filemarks when it is None.
+
+        Does nothing if the tape stands there already. Raises CtaError TAPE_POSITION for a block id that
+        LOCATE(10) cannot carry, and what the drive raises.
+        """
+        target = None if block_id is None else block_id or FIRST_OBJECT
+        if target is not None and not 0 < target <= MAX_BLOCK_ID:
+            raise CtaError(TAPE_POSITION, f"{self.vid} fSeq {fseq}: block id {block_id} is beyond 32 bits")
+        here, self.standing_at = self.standing_at, None
+        if target is None:
+            if here != fseq:
+                self._object = None
+                self._space_to(fseq, here)
+        elif here is None or self._object != target:
+            self._drive.locate(target)
+            self._object = target
+        self.standing_at = fseq
+
+    def _space_to(self, fseq: int, here: int | None) -> None:
+        """Tape format 7.2; a lost position is found again from the beginning of the tape."""
+        drive = self._drive
+        if fseq == 1 or here is None:
+            drive.rewind()
+            drive.read_label()
+            here = 1
+        if fseq > here:
+            drive.space_filemarks(MARKS_PER_FILE * (fseq - here))
+        elif fseq < here:
+            drive.space_filemarks(-(MARKS_PER_FILE * (here - fseq) + 1))
+            drive.read_filemark()
+
+    def open_file(self, archive_file_id: int, fseq: int) -> int:
+        """Read and verify the header of the file at which the tape stands; returns its block size in bytes.
+
+        The caller then reads blocks into a buffer of block size + PROTECTION_BYTES until one has length 0.
+        Raises CtaError TAPE_HEADER_MISMATCH when the header is another file's or another volume's, and as
+        ``read_header``.
+        """
+        self.standing_at = None
+        self._header = header = read_header(self._drive)
+        found_id = labels.parse_archive_file_id(header.first.file_id)
+        self._demand("HDR1", "VSN", header.first.vid, self.vid, fseq)
+        self._demand("HDR1", "archive file id", found_id, archive_file_id, fseq)
+        self._demand("UHL1", "fSeq", header.user.fseq, fseq, fseq)
+        return header.user.block_size
+
+    def close_file(self, block_count: int) -> None:
+        """Read and verify the trailer, after the mark behind ``block_count`` payload blocks was read.
+
+        The tape then stands at the next file's header, also when only the UTL1's fSeq is wrong.
+        Raises CtaError TAPE_HEADER_MISMATCH for a trailer of another file, and as ``read_trailer``.
+        """
+        if self._header is None:
+            raise CtaError(SYSTEM_INTERNAL, f"{self.vid}: no file is open")
+        fseq, self._header = self._header.user.fseq, None
+        trailer = read_trailer(self._drive)
+        self.standing_at = fseq + 1
+        if self._object is not None:
+            self._object += OBJECTS_PER_FILE + block_count
+        self._demand("UTL1", "fSeq", trailer.user.fseq, fseq, fseq)
+
+    def _demand(self, label: str, name: str, found: object, wanted: object, fseq: int) -> None:
+        if found != wanted:
+            raise CtaError(
+                TAPE_HEADER_MISMATCH,
+                f"{self.vid} fSeq {fseq}: {label} has {name} {found}, expected {wanted}",
+                fseq=fseq,
+            )
