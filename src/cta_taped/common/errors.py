@@ -17,6 +17,7 @@ from typing import Any, Final
 
 _MESSAGE_ID_NAMESPACE: Final = uuid.UUID("5c3b9c4e-0a56-4a55-9a1e-6f0f5c7a2d11")
 
+EX_OK: Final = 0
 EX_USAGE: Final = 64
 EX_UNAVAILABLE: Final = 69
 EX_SOFTWARE: Final = 70
@@ -169,6 +170,7 @@ DRIVE_FLUSH_FAILED = _row(13, _D, "DRIVE_FLUSH_FAILED", _E, "drive or tape", _OD
 DRIVE_TAPE_ALERT = _row(14, _D, "DRIVE_TAPE_ALERT", _E, "drive or tape", _ODRV, False, _DN, _TN, EX_IOERR, "Error_checkingTapeAlert", "A TapeAlert flag forbids writing to this cartridge in this drive.", "See the flag's own advice in the log line.")
 DRIVE_NO_ENCRYPTION = _row(15, _D, "DRIVE_NO_ENCRYPTION", _E, "drive", _ODRV, False, _DN, _TN, EX_IOERR, "Error_tapeEncryptionEnable", "The drive cannot encrypt, or its library does not let the host set a key.", "Use an encryption-capable drive, or set its encryption method to application managed.")
 DRIVE_NO_CARTRIDGE = _row(16, _D, "DRIVE_NO_CARTRIDGE", _E, "drive or library", _ASK, False, _DN, _TN, EX_IOERR, "", "There is no cartridge in the drive, or it is not loaded.", "Ask the library where the cartridge is; somebody may have taken it out.")
+DRIVE_DOWN_AGAIN = _row(17, _D, "DRIVE_DOWN_AGAIN", _E, "drive", _NEVER, False, _DN, _TN, EX_IOERR, "", "A drive that was set up went down instead.", "The message has the reason; remove it, then set the drive up again.")
 # --- the tape ------------------------------------------------------------------------------------------
 TAPE_NOT_LABELLED = _row(1, _T, "TAPE_NOT_LABELLED", _E, "tape", _NEVER, False, _DN, _TD, EX_IOERR, "Error_tapesCheckLabelBeforeReading", "The cartridge is blank or carries no readable VOL1 label.", "Label it with 'cta-admin tape label' if it is new; otherwise find out who erased it.")
 TAPE_WRONG_VOLUME = _row(2, _T, "TAPE_WRONG_VOLUME", _CR, "library or tape", _NEVER, False, _DN, _TD, EX_IOERR, "Error_tapesCheckLabelBeforeReading", "The label names another volume than the one asked for.", "Compare barcode and label; never relabel before its files are known to be elsewhere.")
@@ -244,6 +246,7 @@ SCHEDULER_CONFLICT = _row(5, _S, "SCHEDULER_CONFLICT", _W, "nobody", _IMM, False
 SCHEDULER_NOT_FOUND = _row(6, _S, "SCHEDULER_NOT_FOUND", _E, "operator", _NEVER, False, _DN, _TN, EX_USAGE, "", "The scheduler has no such request.", "List requests with 'cta-admin showqueues' and 'cta-admin failedrequest ls'.")
 SCHEDULER_NO_ROUTE = _row(7, _S, "SCHEDULER_NO_ROUTE", _E, "operator", _NEVER, False, _DN, _TN, EX_USAGE, "", "A request cannot be queued: storage class, archive route, mount policy or copy is missing.", "Add what the message names.")
 SCHEDULER_CORRUPT = _row(8, _S, "SCHEDULER_CORRUPT", _CR, "database", _NEVER, False, _DN, _TN, EX_IOERR, "", "The scheduler's database file is damaged.", "Restore it from a backup or create it anew; queued requests must then be queued again, files on tape are safe.")
+SCHEDULER_REQUEST_FAILED = _row(9, _S, "SCHEDULER_REQUEST_FAILED", _E, "site", _NEVER, False, _DN, _TN, EX_IOERR, "", "A request that was waited for failed or was cancelled.", "The listing has the reason of each; correct it and queue the files again.")
 # --- configuration -------------------------------------------------------------------------------------
 CONFIG_INVALID = _row(1, _G, "CONFIG_INVALID", _CR, "operator", _NEVER, False, _DN, _TN, EX_CONFIG, "", "The configuration has an unknown key, a wrong type or a missing key.", "Correct the file and line that the message names; 'cta-taped --check-config' checks.")
 CONFIG_MISSING = _row(2, _G, "CONFIG_MISSING", _CR, "operator", _NEVER, False, _DN, _TN, EX_CONFIG, "", "A configuration file cannot be read.", "Create it from the example in etc/, or correct --config.")

@@ -13,7 +13,7 @@ of the catalogue where the question touches both. Times are seconds since the ep
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -33,9 +33,16 @@ class Mounts(Protocol):
     """The mount decision and what keeps a mount alive."""
 
     def next(
-        self, drive: DriveIdentity, criteria: MountCriteria, excluded_vids: Collection[str] = ()
+        self,
+        drive: DriveIdentity,
+        criteria: MountCriteria,
+        excluded_vids: Collection[str] = (),
+        reserve: Callable[[Mount], None] | None = None,
     ) -> Mount | None:
         """Choose and claim a mount for this drive, or None when there is nothing to do.
+
+        ``reserve`` is called inside the transaction, before its commit, so that somebody knows of the claim
+        even if this process dies at once.
 
         On return DRIVE_STATE says STARTING with SESSION_ID, CURRENT_VID, pool and VO; no other drive can have
         decided for the same tape. ``excluded_vids`` are not written to (undelivered ledgers). Cheap, and
@@ -168,6 +175,10 @@ class Upkeep(Protocol):
         lease after the end of a database outage, because a lease counts only time in which it could be
         renewed.
         """
+        ...
+
+    def release_mount(self, mount_id: int) -> int:
+        """A mount is known to be dead: its jobs go back at once, uncharged; how many. May be repeated."""
         ...
 
     def clean_stamps(self, age_s: int, limit: int) -> int:

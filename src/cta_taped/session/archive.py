@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic, time
-from typing import Final, Protocol
+from typing import Protocol
 
 from cta_taped.common.errors import TAPE_FULL, CtaError
 from cta_taped.common.model import ArchiveJob, JobFailure, SessionTotals, WrittenFile
@@ -36,10 +36,7 @@ from cta_taped.session.progress import LABEL_BYTES_A_FILE, Beat, job_failure, ti
 from cta_taped.session.readers import Delivery, Lane, SourceReaders
 from cta_taped.session.stop import StopRequest
 from cta_taped.tape.drive import TapeDrive
-from cta_taped.tape.files import TapeWriter
-
-FIRST_HEADER_OBJECT: Final = 1
-"""Object number of fSeq 1's HDR1, which the catalogue records as block id 0 (tape format reference, 3.2)."""
+from cta_taped.tape.files import FileWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +90,18 @@ class _StoppedNow(Exception):
 
 
 class ArchiveRun:
-    """One stream of archive jobs to one mounted, verified and positioned tape; ``run`` is called once.
-
-    ``last_fseq``: the last file on the tape; the run writes from the next one on.
-    """
+    """One stream of archive jobs to one mounted, verified and positioned tape; ``run`` is called once."""
 
     def __init__(
         self,
-        vid: str,
-        last_fseq: int,
         drive: TapeDrive,
-        writer: TapeWriter,
+        writer: FileWriter,
         host: ArchiveHost,
         limits: ArchiveLimits,
         stop: StopRequest,
         totals: SessionTotals,
         source: Callable[[str], SourceFile] = open_source,
     ) -> None:
-        self._vid = vid
-        self._fseq = last_fseq + 1
         self._drive = drive
         self._writer = writer
         self._host = host
@@ -232,12 +222,12 @@ class ArchiveRun:
                 assert isinstance(end, CtaError)
                 self._fail(job, end)
                 self._current = None
-                self._go_back(block_id)
+                self._go_back()
                 return
         self._writer.end_file(blocks)
         assert isinstance(end, int)
-        written = WrittenFile(self._vid, self._fseq, block_id, job.size_bytes, end, int(time()), job)
-        self._fseq += 1
+        vid, fseq = self._writer.vid, self._writer.last_fseq
+        written = WrittenFile(vid, fseq, block_id, job.size_bytes, end, int(time()), job)
         beat.files += 1
         self._unflushed.append(written)
         self._unflushed_bytes += job.size_bytes
@@ -252,12 +242,12 @@ class ArchiveRun:
                 if self._stop.now:
                     raise _StoppedNow from None
 
-    def _go_back(self, block_id: int) -> None:
+    def _go_back(self) -> None:
         """Return to the HDR1 of a torn file; the next file takes its place and its fSeq."""
         self._flush()
         self._host.begin_command("locate", LOCATE_TIMEOUT_S)
         with timed(self._totals, "positionTime"):
-            self._writer.go_back(max(block_id, FIRST_HEADER_OBJECT))
+            self._writer.abandon_file()
         self._host.end_command("locate")
 
     def _flush(self) -> None:

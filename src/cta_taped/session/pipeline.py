@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from cta_taped.common.errors import SYSTEM_INTERNAL, CtaError
+from cta_taped.common.scsi.codes import Opcode, timeout_s
 from cta_taped.tape.drive import PROTECTION_BYTES
 
 BLOCK_BYTES: Final = 262144
@@ -30,10 +31,10 @@ BEAT_S: Final = 1.0
 JOIN_S: Final = 10.0
 """How long the end of a run waits for a disk thread that hangs in a system call of a dead file server."""
 
+LOCATE_TIMEOUT_S: Final = timeout_s(Opcode.LOCATE_10)
 FLUSH_TIMEOUT_S: Final = 1800.0
-LOCATE_TIMEOUT_S: Final = 3000.0
-"""How long these commands may be silent: above the time-outs that LTO and 3592 drives report for WRITE
-FILEMARKS and LOCATE (REPORT SUPPORTED OPERATION CODES)."""
+"""How long a flush may be silent: above what LTO and 3592 drives report for WRITE FILEMARKS (REPORT SUPPORTED
+OPERATION CODES with time-outs, SPC-4 6.35)."""
 
 _SWITCH_INTERVAL_S: Final = 0.0001
 _LEAST_SLOTS_A_THREAD: Final = 2

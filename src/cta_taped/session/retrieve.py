@@ -38,7 +38,7 @@ from cta_taped.session.progress import LABEL_BYTES_A_FILE, Beat, job_failure, ti
 from cta_taped.session.stop import StopRequest
 from cta_taped.session.writers import LAST, MORE, DestinationWriters, Finished, OpenDestination, Stream
 from cta_taped.tape.drive import TapeDrive
-from cta_taped.tape.files import TapeReader
+from cta_taped.tape.files import FileReader
 
 _MOST_FAILURES_IN_A_ROW: Final = 10
 
@@ -82,9 +82,9 @@ class RetrieveHost(TransferHost, Protocol):
 class RetrieveOutcome:
     """How a run ended.
 
-    ``give_back``: jobs to be queued again uncharged. ``done`` and ``failures``: what no ``deliver`` has
-    carried, because it failed. ``error``: why the run ended early, if a failure was the reason. ``hanging``:
-    disk threads that could not be ended.
+    ``give_back``: jobs to be queued again uncharged. ``done`` and ``failures``: results that came after a
+    ``deliver`` had failed. ``error``: why the run ended early, if a failure was the reason. ``hanging``: disk
+    threads that could not be ended.
     """
 
     give_back: list[RetrieveJob] = field(default_factory=list)
@@ -108,9 +108,8 @@ class RetrieveRun:
 
     def __init__(
         self,
-        vid: str,
         drive: TapeDrive,
-        reader: TapeReader,
+        reader: FileReader,
         host: RetrieveHost,
         limits: RetrieveLimits,
         stop: StopRequest,
@@ -118,7 +117,6 @@ class RetrieveRun:
         order: Callable[[list[RetrieveJob]], list[RetrieveJob]] = by_position,
         destination: OpenDestination = open_destination,
     ) -> None:
-        self._vid = vid
         self._drive = drive
         self._reader = reader
         self._host = host
@@ -137,8 +135,8 @@ class RetrieveRun:
         self._streams: deque[Stream] = deque()
         self._outstanding: dict[int, RetrieveJob] = {}
         self._outcome = RetrieveOutcome()
+        self._undeliverable = False
         self._deliver_at = monotonic() + limits.deliver_s
-        self._next_fseq = 0
         self._failures_in_a_row = 0
 
     def run(self) -> RetrieveOutcome:
@@ -195,7 +193,6 @@ class RetrieveRun:
             except Exception as error:
                 failure = as_cta_error(error, "reading tape")
                 stream.end(failure)
-                self._next_fseq = 0
                 self._failures_in_a_row += 1
                 drive_failed = failure.spec.subject is not Subject.TAPE
                 if drive_failed or self._failures_in_a_row == _MOST_FAILURES_IN_A_ROW:
@@ -208,19 +205,17 @@ class RetrieveRun:
         job = stream.job
         with timed(self._totals, "positionTime"):
             self._position_to(job)
-            block_bytes = self._reader.open_file(job.archive_file_id, job.fseq, self._vid)
+            block_bytes = self._reader.open_file(job.archive_file_id, job.fseq)
         if block_bytes > self._limits.block_bytes:
             raise CtaError(
                 TAPE_OVERSIZE_BLOCK,
-                f"{self._vid} fSeq {job.fseq} declares blocks of {block_bytes} bytes, "
+                f"{self._reader.vid} fSeq {job.fseq} declares blocks of {block_bytes} bytes, "
                 f"expected at most {self._limits.block_bytes}",
-                vid=self._vid,
+                vid=self._reader.vid,
                 fseq=job.fseq,
             )
         if not self._read_blocks(stream):
-            self._next_fseq = 0
             return
-        self._next_fseq = job.fseq + 1
         self._failures_in_a_row = 0
         self._beat.files += 1
         self._totals.files += 1
@@ -228,8 +223,7 @@ class RetrieveRun:
         self._totals.header_bytes += LABEL_BYTES_A_FILE
 
     def _position_to(self, job: RetrieveJob) -> None:
-        if job.fseq == self._next_fseq:
-            self._reader.position_to(job.fseq, job.block_id)
+        if self._reader.standing_at == job.fseq:
             return
         self._host.begin_command("locate", LOCATE_TIMEOUT_S)
         self._reader.position_to(job.fseq, job.block_id)
@@ -247,7 +241,7 @@ class RetrieveRun:
             self._writers.slots.buffers,
             self._writers.free.give,
         )
-        held, held_size, read = NO_SLOT, 0, 0
+        held, held_size, read, blocks = NO_SLOT, 0, 0, 0
         clock = monotonic()
         slot = self._free_slot()
         try:
@@ -264,6 +258,7 @@ class RetrieveRun:
                     stream.put(held, held_size, MORE)
                 held, held_size, slot = slot, size, NO_SLOT
                 read += size
+                blocks += 1
                 beat.tape_bytes += size
                 if done >= beat.due:
                     beat.now(done)
@@ -277,12 +272,12 @@ class RetrieveRun:
             if read != job.size_bytes or held == NO_SLOT:
                 raise CtaError(
                     TAPE_SIZE,
-                    f"{self._vid} fSeq {job.fseq} has {read} bytes{' or more' if size else ''} on tape, "
+                    f"{self._reader.vid} fSeq {job.fseq} has {read} bytes{' or more' if size else ''} on tape, "
                     f"the catalogue says {job.size_bytes}",
-                    vid=self._vid,
+                    vid=self._reader.vid,
                     fseq=job.fseq,
                 )
-            self._reader.close_file()
+            self._reader.close_file(blocks)
             stream.put(held, held_size, LAST)
             held = NO_SLOT
         finally:
@@ -306,8 +301,7 @@ class RetrieveRun:
         finished = self._writers.finished
         while not finished.empty():
             self._settle(finished.get())
-        outcome = self._outcome
-        results = len(outcome.done) + len(outcome.failures)
+        results = len(self._outcome.done) + len(self._outcome.failures)
         if results >= self._limits.deliver_jobs or (results and monotonic() >= self._deliver_at):
             self._deliver()
 
@@ -326,7 +320,11 @@ class RetrieveRun:
         failures, outcome.failures = outcome.failures, []
         self._deliver_at = monotonic() + self._limits.deliver_s
         with timed(self._totals, "waitReportingTime"):
-            self._host.deliver(done, failures)
+            try:
+                self._host.deliver(done, failures)
+            except Exception:
+                self._undeliverable = True
+                raise
 
     def _drain(self) -> None:
         """Wait for the disk threads; after a stop NOW only as long as a disk may reasonably take."""
@@ -339,7 +337,7 @@ class RetrieveRun:
                 if self._stop.now and give_up_at is None:
                     self._writers.give_up()
                     give_up_at = monotonic() + JOIN_S
-        if self._outcome.done or self._outcome.failures:
+        if (self._outcome.done or self._outcome.failures) and not self._undeliverable:
             try:
                 self._deliver()
             except Exception as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from cta_taped import __version__
 from cta_taped.common.config import DEFAULT_SITE_FILE, Loaded, load
 from cta_taped.common.errors import EX_USAGE, CtaError
+from cta_taped.common.journal import BackgroundJournal
 from cta_taped.common.log import bind, configure
 from cta_taped.supervisor.loop import Supervisor
 
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(f"{options.config}: configuration of drive {options.drive} is good\n")
             return 0
         faulthandler.enable()
-        configure("cta-taped", loaded.config.log.level, loaded.config.log.format)
+        configure("cta-taped", loaded.config.log.level, loaded.config.log.format, journal=BackgroundJournal)
         bind(drive=options.drive)
         return Supervisor(loaded).run()
     except CtaError as error:

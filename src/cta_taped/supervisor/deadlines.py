@@ -45,7 +45,8 @@ class Deadline(NamedTuple):
 def deadline(drive: Drive, limits: Deadlines, ending: Ending) -> Deadline | None:
     """The nearest deadline of the drive under the configuration of this moment; None when nothing presses."""
     if drive.phase is Phase.WAITING:
-        back_off_s = BACK_OFF_S[min(drive.failures, len(BACK_OFF_S) - 1)]
+        failures = drive.rescues if drive.occupied else drive.failures
+        back_off_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
         return Deadline(drive.since + back_off_s, WAKE)
     if drive.phase is Phase.ABORTING:
         if drive.command == KILL:

@@ -165,9 +165,10 @@ class Outage:
 class Drive:
     """Everything the supervisor knows of its drive.
 
-    ``occupied``: a cartridge may be in the drive. ``grade``: how the running session was asked to end, with
-    ``grade_since``. ``silent_since``: the child closed its channel then. ``failures``: consecutive children
-    that failed or did not come to their planned end. Counters are the running session's, in bytes and files.
+    ``occupied``: a cartridge may be in the drive. ``grade``: how the running session was asked to end,
+    with ``grade_since``. ``silent_since``: the child closed its channel then. ``failures``: consecutive
+    sessions that failed or did not come to their planned end; ``rescues``: consecutive rescues that
+    died. Counters are the running session's, in bytes and files.
     """
 
     name: str
@@ -192,6 +193,7 @@ class Drive:
     disk_bytes: int = 0
     files: int = 0
     failures: int = 0
+    rescues: int = 0
     finished: bool = False
     failed: bool = False
     outage: Outage | None = None

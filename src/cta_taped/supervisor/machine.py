@@ -124,16 +124,16 @@ def _session_exited(drive: Drive, event: Event, now: float) -> Step:
 def _rescue_exited(drive: Drive, event: Event, now: float) -> Step:
     assert isinstance(event, Exited)
     if not drive.occupied:
-        return _settle(replace(drive, last_vid=None, failures=0), now)
-    drive = replace(drive, child=None, failures=drive.failures + 1, silent_since=None)
-    if not drive.finished and drive.failures < RESCUE_ATTEMPTS:
+        return _settle(replace(drive, last_vid=None, rescues=0), now)
+    drive = replace(drive, child=None, rescues=drive.rescues + 1, silent_since=None)
+    if not drive.finished and drive.rescues < RESCUE_ATTEMPTS:
         text = f"rescue {event.how}; it is repeated"
         return replace(drive, phase=Phase.WAITING), (Report(SYSTEM_CHILD_DIED, text),)
     text = f"the rescue left a cartridge in the drive ({event.how}); VID {drive.last_vid or 'unknown'}"
     reason = (
         drive.reason if drive.reason and not drive.desired_up else _our_reason(SYSTEM_RESCUE_FAILED, text)
     )
-    drive = replace(drive, desired_up=False, reason=reason, finished=False, failures=0)
+    drive = replace(drive, desired_up=False, reason=reason, finished=False, failures=0, rescues=0)
     report = Report(SYSTEM_RESCUE_FAILED, text)
     if drive.stopping:
         return replace(drive, phase=Phase.STOPPED), (report, Exit())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The 64 TapeAlert flags of a drive: what each means, whom it concerns, and which forbid writing.
 
-A table and one question to it; reading the flags is ``TapeDrive.tape_alerts``. Upstream refuses to write on any
-flag but "lost statistics"; here only flags that endanger data do (critical ones and 7, 8, 9, 17), because a fan
-or a wish for cleaning must not stop a drive (SSC-4 annex A, TapeAlert specification 3).
+A table and one question to it; reading the flags is ``TapeDrive.tape_alerts``. Upstream refuses to write on
+any flag but "lost statistics"; here only flags that endanger data do (critical ones and 7, 8, 9, 17), because
+a fan or a wish for cleaning must not stop a drive (SSC-4 annex A, TapeAlert specification 3).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _ROWS: Final = (
     (11, "cleaning volume", _I, _CL, False, "a cleaning cartridge is in the drive"),
     (12, "unsupported format", _I, _M, False, "cartridge or format is not supported"),
     (13, "recoverable mechanical cartridge failure", _C, _M, True, "the cartridge is broken but ejectable"),
-    (14, "unrecoverable mechanical cartridge failure", _C, _MD, True, "the tape is broken, it cannot be ejected"),
+    (14, "unrecoverable mechanical cartridge failure", _C, _MD, True, "the tape is broken and stuck"),
     (15, "memory chip in cartridge failure", _W, _M, False, "the cartridge memory is bad, locating is slow"),
     (16, "forced eject", _C, _L, True, "the cartridge was ejected by hand during use"),
     (17, "read-only format", _W, _M, True, "this drive can only read the format"),

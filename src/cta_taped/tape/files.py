@@ -23,7 +23,7 @@ from cta_taped.common.errors import (
     CtaError,
 )
 from cta_taped.tape import labels
-from cta_taped.tape.drive import PROTECTION_BYTES, TapeDrive
+from cta_taped.tape.drive import MAX_OBJECT_ID, PROTECTION_BYTES, TapeDrive
 from cta_taped.tape.labels import FileLabel, LabelWriter, UserLabel
 
 MARKS_PER_FILE: Final = 3
@@ -31,8 +31,6 @@ OBJECTS_PER_FILE: Final = 9
 """Labels and filemarks of a file; its payload blocks come on top."""
 FIRST_OBJECT: Final = 1
 """HDR1 of fSeq 1, right behind VOL1; the catalogue records it as block id 0 (tape format 3.2)."""
-MAX_BLOCK_ID: Final = 2**32 - 1
-"""LOCATE(10) carries 32 bits."""
 
 
 class Placeholder(Enum):
@@ -42,6 +40,10 @@ class Placeholder(Enum):
     READ_FAILED = (
         b"This file intentionally left blank: leaving placeholder after failing to read from disk.\0"
     )
+
+
+class EmptyTapeError(CtaError):
+    """A file's header was asked for and the header of a labelled, empty tape was found."""
 
 
 class FileHeader(NamedTuple):
@@ -60,11 +62,13 @@ def read_header(drive: TapeDrive) -> FileHeader:
     """Read HDR1, HDR2, UHL1 and the mark behind them, and verify their fields.
 
     Raises CtaError TAPE_LABEL_FORMAT, TAPE_NOT_A_MARK, TAPE_TRUNCATED at the end of data, and what reading
-    raises; TAPE_HEADER_MISMATCH when the label is the one of an empty tape.
+    raises; EmptyTapeError (TAPE_HEADER_MISMATCH) when the label is the one of an empty tape.
     """
     first = labels.parse_first("HDR1", drive.read_label())
     if first.is_prelabel:
-        raise CtaError(TAPE_HEADER_MISMATCH, f"{first.vid} is labelled and empty: there is no file on it")
+        raise EmptyTapeError(
+            TAPE_HEADER_MISMATCH, f"{first.vid} is labelled and empty: there is no file on it"
+        )
     labels.check_second("HDR2", drive.read_label())
     user = labels.parse_user("UHL1", drive.read_label())
     drive.read_filemark()
@@ -121,6 +125,14 @@ class FileWriter:
         drive.write_filemarks(1)
         self._archive_file_id = archive_file_id
         return recorded_block_id(fseq, object_id)
+
+    def abandon_file(self) -> None:
+        """Go back to the header of the file begun; the next file is written over it, with its fSeq.
+
+        Everything complete before it should be flushed first. Raises CtaError TAPE_POSITION and as ``flush``.
+        """
+        self._drive.locate(self._next_object)
+        self._archive_file_id = -1
 
     def end_file(self, block_count: int) -> None:
         """Write the trailer of the file begun, after ``block_count`` payload blocks (at least 1).
@@ -181,7 +193,7 @@ class FileReader:
         LOCATE(10) cannot carry, and what the drive raises.
         """
         target = None if block_id is None else block_id or FIRST_OBJECT
-        if target is not None and not 0 < target <= MAX_BLOCK_ID:
+        if target is not None and not 0 < target <= MAX_OBJECT_ID:
             raise CtaError(TAPE_POSITION, f"{self.vid} fSeq {fseq}: block id {block_id} is beyond 32 bits")
         here, self.standing_at = self.standing_at, None
         if target is None:

@@ -7,6 +7,7 @@ answer GOOD (SPC-4 5.10). What a setting is good for is decided elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,9 @@ _REPLY_BYTES: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where a setting stands: mode page and subpage, first byte, bytes, and the bits of them that are its own."""
+    """Where a setting stands: mode page and subpage, first byte, bytes, and the bits of them that are its
+    own.
+    """
 
     page: int
     subpage: int
@@ -69,9 +72,11 @@ class ModePages:
         self._commands = commands
 
     def read(self, name: str) -> int:
-        """The present value of a setting of SETTINGS. Raises CtaError (DRIVE_COMMAND_REJECTED if unsupported)."""
+        """The present value of a setting of SETTINGS. Raises CtaError (DRIVE_COMMAND_REJECTED if
+        unsupported).
+        """
         setting = SETTINGS[name]
-        return setting.read(self._sense(setting).page)
+        return setting.read(self._sense([setting]).page)
 
     def change(self, **values: int) -> None:
         """Change settings of one page together and verify them; nothing is sent if all stand already.
@@ -79,8 +84,7 @@ class ModePages:
         Raises CtaError, DRIVE_COMMAND_REJECTED if the drive kept another value.
         """
         wanted = {SETTINGS[name]: value for name, value in values.items()}
-        setting = next(iter(wanted))
-        data = self._sense(setting)
+        data = self._sense(wanted)
         page = bytearray(data.page)
         for one, value in wanted.items():
             one.write(page, value)
@@ -88,19 +92,25 @@ class ModePages:
             return
         parameters = build_mode_list(data, bytes(page))
         self._commands.run(cdb.mode_select(len(parameters)), parameters)
-        kept = self._sense(setting).page
-        differing = {name: value for name, value in values.items() if SETTINGS[name].read(kept) != value}
+        kept = self._sense(wanted).page
+        differing = [name for name, value in values.items() if SETTINGS[name].read(kept) != value]
         if differing:
             raise CtaError(
                 DRIVE_COMMAND_REJECTED,
-                f"the drive accepted mode page {setting.page:02X}h/{setting.subpage:02X}h "
-                f"but kept its own value of {', '.join(differing)}",
+                f"drive: it accepted a mode page but kept its own value of {', '.join(differing)}",
                 page=kept.hex(),
             )
 
-    def _sense(self, setting: Setting) -> ModeData:
-        return self._commands.ask(
-            cdb.mode_sense(setting.page, setting.subpage, _REPLY_BYTES),
-            _REPLY_BYTES,
-            lambda reply: parse_mode_data(reply, setting.page, setting.subpage),
-        )
+    def _sense(self, settings: Collection[Setting]) -> ModeData:
+        """The page that holds ``settings``, which are of one page; a page too short for them is a
+        ReplyError.
+        """
+        one = next(iter(settings))
+
+        def parse(reply: bytes) -> ModeData:
+            data = parse_mode_data(reply, one.page, one.subpage)
+            for setting in settings:
+                setting.read(data.page)
+            return data
+
+        return self._commands.ask(cdb.mode_sense(one.page, one.subpage, _REPLY_BYTES), _REPLY_BYTES, parse)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A walk over a whole tape without a catalogue: what is on it, and is it as CTA's format demands.
+"""A walk over a tape without a catalogue: what is on it, and is it as CTA's format demands.
 
 What it is: each file's labels verified, its payload read and checksummed, one ``ScannedFile`` a file; damage
 is reported for the file that has it and the walk goes on at the next header. What it is not: a retrieve; no
@@ -15,12 +15,14 @@ from typing import Final
 
 from cta_taped.common.checksum import ADLER32_OF_NOTHING, adler32
 from cta_taped.common.errors import (
+    TAPE_BLOCK_PROTECTION,
     TAPE_HEADER_MISMATCH,
     TAPE_LABEL_FORMAT,
     TAPE_NOT_A_MARK,
     TAPE_OVERSIZE_BLOCK,
     TAPE_POSITION,
     TAPE_READ,
+    TAPE_SIZE,
     TAPE_TRUNCATED,
     CtaError,
 )
@@ -30,37 +32,38 @@ from cta_taped.tape.files import (
     FIRST_OBJECT,
     MARKS_PER_FILE,
     OBJECTS_PER_FILE,
+    EmptyTapeError,
     FileHeader,
     Placeholder,
     read_header,
     read_trailer,
     recorded_block_id,
 )
-from cta_taped.tape.labels import BLOCK_SIZE
 from cta_taped.tape.volume import open_for_read
 
-_NO_HEADER: Final = frozenset(
-    {TAPE_HEADER_MISMATCH, TAPE_LABEL_FORMAT, TAPE_NOT_A_MARK, TAPE_OVERSIZE_BLOCK, TAPE_READ}
-)
-"""What reading a header raises where there is none, or none that can be read."""
 _END: Final = frozenset({TAPE_TRUNCATED, TAPE_POSITION})
-"""What reading or spacing raises at the end of the recorded data."""
+"""What spacing raises at the end of the recorded data."""
+_NO_HEADER: Final = _END | {
+    TAPE_BLOCK_PROTECTION,
+    TAPE_HEADER_MISMATCH,
+    TAPE_LABEL_FORMAT,
+    TAPE_NOT_A_MARK,
+    TAPE_OVERSIZE_BLOCK,
+    TAPE_READ,
+}
+"""What reading a header raises where there is none that can be read."""
+_PAYLOAD_OFFSET: Final = 4
+_TRAILER_OFFSET: Final = 5
+"""Object numbers of the payload and of EOF1 relative to HDR1, payload blocks not counted."""
 _PLACEHOLDERS: Final = frozenset((len(kind.value), adler32(kind.value)) for kind in Placeholder)
-
-Sink = Callable[[FileHeader], Callable[[memoryview], None]]
-"""Called with a file's verified header; returns what each payload block is given to."""
-
-
-def _discard(_header: FileHeader) -> Callable[[memoryview], None]:
-    return len
 
 
 @dataclass(slots=True)
 class ScannedFile:
     """One file as found on tape. Sizes in bytes; ``block_id`` as the catalogue records it (0 for fSeq 1).
 
-    ``end_position`` is the logical object number behind the file. With ``error`` the values are those seen
-    until then, None where nothing was seen.
+    ``end_position`` is the logical object number of the next file's header; ``written`` the label's date
+    (cyyddd). With ``error`` the values are those seen until then, None where nothing was seen.
     """
 
     vid: str
@@ -88,15 +91,28 @@ class ScannedFile:
         return (self.size_bytes, self.adler32) in _PLACEHOLDERS
 
 
-class TapeScan:
-    """A scan of the tape in ``drive``; iterate over ``files`` once.
+Sink = Callable[[ScannedFile], Callable[[memoryview], object]]
+"""Called when a file's header was verified; returns what each of its payload blocks is given to."""
 
-    ``vid`` None accepts any volume. ``end_position`` is the object number at which the walk ended, ``prelabel``
-    whether the tape is labelled and empty. Raises CtaError as ``open_for_read``.
+
+def _discard(_file: ScannedFile) -> Callable[[memoryview], object]:
+    return len
+
+
+class TapeScan:
+    """A walk over the tape in ``drive``.
+
+    ``vid`` None accepts any volume. ``prelabel`` tells whether the tape is labelled and empty,
+    ``end_position`` the object number at which the walk ended. Raises CtaError as ``open_for_read``.
     """
 
     def __init__(
-        self, drive: TapeDrive, vid: str | None = None, *, protection_enabled: bool = True, sink: Sink = _discard
+        self,
+        drive: TapeDrive,
+        vid: str | None = None,
+        *,
+        protection_enabled: bool = True,
+        sink: Sink = _discard,
     ) -> None:
         reader, self.protection = open_for_read(drive, vid, protection_enabled=protection_enabled)
         self.vid = reader.vid
@@ -104,34 +120,145 @@ class TapeScan:
         self.end_position = FIRST_OBJECT
         self._drive = drive
         self._sink = sink
-        self._buffer = memoryview(bytearray(BLOCK_SIZE + PROTECTION_BYTES))
+        self._buffer = memoryview(bytearray(labels.BLOCK_SIZE + PROTECTION_BYTES))
 
-    def files(self) -> Iterator[ScannedFile]:
-        """Each file in the order of the tape; a CtaError ends the walk only when the drive itself fails."""
-        fseq = 1
-        start: int | None = FIRST_OBJECT
-        while start is not None:
+    def files(self, first: int = 1, last: int | None = None) -> Iterator[ScannedFile]:
+        """The files from fSeq ``first`` to ``last`` (None: to the end of data), in the order of the tape.
+
+        Raises CtaError when ``first`` is behind the end of data, and when the drive itself fails.
+        """
+        fseq, start = first, FIRST_OBJECT
+        self._drive.locate(start)
+        if first > 1:
+            self._drive.space_filemarks(MARKS_PER_FILE * (first - 1))
+            start = self._drive.position()
+        while last is None or fseq <= last:
             file = ScannedFile(self.vid, fseq, recorded_block_id(fseq, start))
             self.end_position = start
             try:
-                if self._scan_file(file, start):
-                    return
+                self._scan_file(file, start)
             except CtaError as error:
+                if self._ends_here(error, start):
+                    return
                 file.error = error
             yield file
-            fseq += 1
-            if file.error is None:
-                start += OBJECTS_PER_FILE + file.blocks
+            if file.end_position is not None:
+                fseq, start = fseq + 1, file.end_position
+                self.end_position = start
             else:
-                start, fseq = self._next_header(start, fseq)
+                found = self._next_header(start, fseq)
+                if found is None:
+                    return
+                fseq, start = found
 
-    def _scan_file(self, file: ScannedFile, start: int) -> bool:
-        """Read the file whose HDR1 is at ``start``, where the tape stands; True when there is none."""
-        drive, vid = self._drive, self.vid
+    def _ends_here(self, error: CtaError, start: int) -> bool:
+        """Whether ``error`` means that no file begins at ``start``: end of data, or the empty tape's HDR1.
+
+        st(4) shows end of data behind a filemark as two more marks; the position tells them from real ones.
+        """
+        if isinstance(error, EmptyTapeError) and start == FIRST_OBJECT:
+            self._drive.read_filemark()
+            self.prelabel = True
+            self.end_position = self._drive.position()
+            return True
+        return error.spec in (TAPE_TRUNCATED, TAPE_LABEL_FORMAT) and self._drive.position() == start
+
+    def _scan_file(self, file: ScannedFile, start: int) -> None:
+        """Read the file at which the tape stands into ``file``; raises CtaError for the first thing wrong."""
+        header = read_header(self._drive)
+        file.written = header.first.creation_date
+        file.host = header.user.host
+        file.drive_serial = header.user.drive_serial
+        file.tape_block_size = header.user.block_size
+        self._demand(file, "HDR1", "VSN", header.first.vid, self.vid)
+        self._demand(file, "UHL1", "fSeq", header.user.fseq, file.fseq)
+        file.archive_file_id = labels.parse_archive_file_id(header.first.file_id)
+        self._read_payload(file, header.user.block_size)
         try:
-            block = drive.read_label()
+            trailer = read_trailer(self._drive)
         except CtaError as error:
-            if error.spec is TAPE_TRUNCATED:
-                return True
+            # Without payload the first "mark" was the end of data already, and the tape has not moved.
+            ends = (start + _PAYLOAD_OFFSET, start + _TRAILER_OFFSET + file.blocks)
+            if error.spec is TAPE_LABEL_FORMAT and self._drive.position() in ends:
+                raise CtaError(
+                    TAPE_TRUNCATED, f"{self.vid} fSeq {file.fseq}: the data end before the file does"
+                ) from error
             raise
-        ...
+        # The whole file has passed: what is wrong with its trailer does not lose the position.
+        file.end_position = start + OBJECTS_PER_FILE + file.blocks
+        self._demand_trailer(file, header, trailer)
+
+    def _read_payload(self, file: ScannedFile, block_size: int) -> None:
+        if len(self._buffer) < block_size + PROTECTION_BYTES:
+            self._buffer = memoryview(bytearray(block_size + PROTECTION_BYTES))
+        buffer = self._buffer[: block_size + PROTECTION_BYTES]
+        take, read_block = self._sink(file), self._drive.read_block
+        while length := read_block(buffer):
+            block = buffer[:length]
+            file.adler32 = adler32(block, file.adler32)
+            file.size_bytes += length
+            file.blocks += 1
+            take(block)
+
+    def _demand_trailer(self, file: ScannedFile, header: FileHeader, trailer: FileHeader) -> None:
+        if file.blocks == 0:
+            raise CtaError(TAPE_SIZE, f"{self.vid} fSeq {file.fseq}: no payload between header and trailer")
+        self._demand(file, "UTL1", "fSeq", trailer.user.fseq, file.fseq)
+        self._demand(file, "EOF1", "VSN", trailer.first.vid, self.vid)
+        self._demand(file, "EOF1", "file id", trailer.first.file_id, header.first.file_id)
+        count = f"{file.blocks % 1_000_000:06d}"
+        self._demand(file, "EOF1", "block count", trailer.first.block_count, count)
+
+    def _demand(self, file: ScannedFile, label: str, name: str, found: object, wanted: object) -> None:
+        if found != wanted:
+            raise CtaError(
+                TAPE_HEADER_MISMATCH,
+                f"{self.vid} fSeq {file.fseq}: {label} has {name} {found}, expected {wanted}",
+                fseq=file.fseq,
+            )
+
+    def _next_header(self, start: int, fseq: int) -> tuple[int, int] | None:
+        """After damage in file ``fseq``: fSeq and object of the next header, where the tape then stands.
+
+        By filemark arithmetic, and if no HDR1 stands there (a mark is missing or too many), behind the first
+        mark that a whole header of a later file follows.
+        """
+        expected = self._behind_marks(start, MARKS_PER_FILE)
+        if expected is not None and self._is_first_label():
+            self._drive.locate(expected)
+            return fseq + 1, expected
+        boundary = self._behind_marks(start, 1)
+        while boundary is not None:
+            found = self._header_fseq()
+            if found is not None and found > fseq:
+                self._drive.locate(boundary)
+                return found, boundary
+            boundary = self._behind_marks(boundary, 1)
+        return None
+
+    def _behind_marks(self, start: int, count: int) -> int | None:
+        """Go behind the ``count``-th mark from object ``start``; the object there, None at the data's end."""
+        self._drive.locate(start)
+        try:
+            self._drive.space_filemarks(count)
+        except CtaError as error:
+            if error.spec not in _END:
+                raise
+            return None
+        return self._drive.position()
+
+    def _is_first_label(self) -> bool:
+        try:
+            return self._drive.read_label().startswith(b"HDR1")
+        except CtaError as error:
+            if error.spec not in _NO_HEADER:
+                raise
+            return False
+
+    def _header_fseq(self) -> int | None:
+        try:
+            return read_header(self._drive).user.fseq
+        except CtaError as error:
+            if error.spec not in _NO_HEADER:
+                raise
+            return None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a drive's log pages say about drive and cartridge, under the names that CTA's monitoring knows.
 
-A table of parameters by drive family and its evaluation. Statistics are a by-product: a page that a firmware does
-not have is left out, and nothing here makes a session fail (SSC-4 8.2; IBM LTO and 3592 SCSI references).
+A table of parameters by drive family and its evaluation. Statistics are a by-product: a page that a firmware
+does not have is left out, and nothing here makes a session fail (SSC-4 8.2; IBM LTO and 3592 SCSI
+references).
 """
 
 from __future__ import annotations

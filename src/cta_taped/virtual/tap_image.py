@@ -13,6 +13,7 @@ One block is one system call in either direction, with nothing allocated but wha
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Sequence
@@ -50,7 +51,6 @@ class TapImage:
         "_fd",
         "_found",
         "_framing",
-        "_reads",
         "_run",
         "_run_end",
         "_run_first",
@@ -77,11 +77,8 @@ class TapImage:
         self.writable = True
         try:
             self._fd = os.open(path, flags, 0o644)
-        except PermissionError:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self.writable = False
         except OSError as error:
-            if error.errno != 30:  # EROFS has no exception class of its own
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self.writable = False
@@ -91,7 +88,6 @@ class TapImage:
         self._framing = bytearray(4)
         self._found = bytearray(4)
         self._vector: list[bytes | bytearray | memoryview] = [self._framing, b"", self._framing]
-        self._reads = 0
         self.length = END
         self._stride = 0
         status = os.fstat(self._fd)
@@ -106,10 +102,9 @@ class TapImage:
         index = self.index
         while index.runs:
             last = index.run(index.runs - 1)
-            covered = index.objects - last.first
-            room = (size_bytes - last.offset) // stride(last.length)
-            if room > 0 or covered == 0:
-                index.cover(last.first + max(0, min(covered, room)))
+            present = min(index.objects - last.first, (size_bytes - last.offset) // stride(last.length))
+            if present > 0:
+                index.cover(last.first + present)
                 break
             index.cut(last.first)
         if not all(map(self._confirmed, self._sample())):
@@ -127,9 +122,14 @@ class TapImage:
         end = index.run(number + 1).first if number + 1 < index.runs else index.objects
         if end == run.first:
             return True
+        if run.length > MAX_RECORD:
+            return False
         expected = _LENGTH.pack(run.length)
         tail = run.offset + (end - run.first) * stride(run.length) - 4
-        return os.pread(self._fd, 4, run.offset) == expected and os.pread(self._fd, 4, tail) == expected
+        try:
+            return os.pread(self._fd, 4, run.offset) == expected and os.pread(self._fd, 4, tail) == expected
+        except (OSError, OverflowError):
+            return False
 
     def _walk(self, size_bytes: int) -> bool:
         """Extend the index to the end of data; whether something lies behind it that a write must cut off."""
@@ -220,6 +220,13 @@ class TapImage:
         run = self.index.run(number)
         return min(self.objects, run.first + (offset - run.offset) // stride(run.length))
 
+    def offset_of(self, object_id: int) -> int:
+        """The first byte of an object in the image; the end of data for one beyond."""
+        if object_id >= self.objects:
+            return self.end_offset
+        run = self.index.run(self.index.find(object_id))
+        return run.offset + (object_id - run.first) * stride(run.length)
+
     @property
     def end_offset(self) -> int:
         """Bytes of the image that are in use."""
@@ -295,7 +302,6 @@ class TapImage:
         for part in parts:
             wanted += len(part)
         got = os.preadv(self._fd, [self._found, *parts], self.offset)
-        self._reads += 1
         if self._found != self._framing or got != wanted:
             raise DamagedRecord
         self.object += 1
@@ -322,7 +328,7 @@ class TapImage:
         Raises OSError when the file system cannot take it; the record is then not on the tape.
         """
         size = len(block)
-        if size != self.length or self.object != self._run_end or self._erase_due:
+        if size != self.length or self.object != self.objects or self._erase_due:
             self._begin(size)
         vector = self._vector
         vector[1] = block
@@ -333,7 +339,7 @@ class TapImage:
             raise
         if written != self._stride:
             self._erase_due = True
-            raise OSError(28, "short write to the tape image")
+            raise OSError(errno.ENOSPC, "short write to the tape image")
         self.offset += written
         self.object += 1
         self.objects = self._run_end = self.object
@@ -341,24 +347,24 @@ class TapImage:
     def append_split(self, block: bytes | memoryview, rest: bytes) -> None:
         """Write one record that lies in two pieces, in one system call. Otherwise as ``append``."""
         size = len(block) + len(rest)
-        if size != self.length or self.object != self._run_end or self._erase_due:
+        if size != self.length or self.object != self.objects or self._erase_due:
             self._begin(size)
         written = os.pwritev(self._fd, [self._framing, block, rest, self._vector[2]], self.offset)
         if written != self._stride:
             self._erase_due = True
-            raise OSError(28, "short write to the tape image")
+            raise OSError(errno.ENOSPC, "short write to the tape image")
         self.offset += written
         self.object += 1
         self.objects = self._run_end = self.object
 
     def append_marks(self, count: int) -> None:
         """Write filemarks at the head; what lay behind it is gone. Raises as ``append``."""
-        if self.length != MARK or self.object != self._run_end or self._erase_due:
+        if self.length != MARK or self.object != self.objects or self._erase_due:
             self._begin(MARK)
         written = os.pwrite(self._fd, bytes(4 * count), self.offset)
         if written != 4 * count:
             self._erase_due = True
-            raise OSError(28, "short write to the tape image")
+            raise OSError(errno.ENOSPC, "short write to the tape image")
         self.offset += written
         self.object += count
         self.marks += count

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Local sources and destinations on a real file system: names, failures and their codes, atomic appearance."""
+"""Local sources and destinations on a real file system: names, failures, their codes, atomic appearance."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from cta_taped.common.errors import CtaError
 from cta_taped.disk.files import VerifySink, WritePolicy, open_destination, open_source
 
 RELAXED = WritePolicy(synchronise=False)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(entry.name for entry in directory.iterdir())
 
 
 def read_all(url: str, block_bytes: int = 7) -> bytes:
@@ -56,7 +60,7 @@ def test_any_name_as_a_plain_path(tmp_path: Path, name: str) -> None:
     write_all(str(path), b"0123456789")
     assert path.read_bytes() == b"0123456789"
     assert read_all(str(path)) == b"0123456789"
-    assert os.listdir(tmp_path) == [name]
+    assert names(tmp_path) == [name]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,7 @@ def test_any_name_as_a_plain_path(tmp_path: Path, name: str) -> None:
 def test_file_urls_are_percent_decoded(tmp_path: Path, prefix: str, tail: str, name: bytes) -> None:
     url = f"{prefix}{tmp_path}/{tail}"
     write_all(url, b"payload")
-    assert os.listdir(os.fsencode(tmp_path)) == [name]
+    assert names(tmp_path) == [os.fsdecode(name)]
     assert read_all(url) == b"payload"
 
 
@@ -161,7 +165,7 @@ def test_no_name_before_the_commit_and_nothing_after_abandon(tmp_path: Path) -> 
     destination.write(memoryview(b"abcd"))
     assert not path.exists()
     destination.abandon()
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_existing_destination_is_refused_at_open_and_at_commit(tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ def test_existing_destination_is_refused_at_open_and_at_commit(tmp_path: Path) -
         late.commit()
     assert caught.value.spec.symbol == "DISK_EXISTS"
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file"]
 
 
 def test_overwriting_where_allowed(tmp_path: Path) -> None:
@@ -186,7 +190,7 @@ def test_overwriting_where_allowed(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     write_all(str(path), b"newer", WritePolicy(overwrite=True))
     assert path.read_bytes() == b"newer"
-    assert os.listdir(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -204,7 +208,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, mocker: MockerFixture,
     else:
         destination.commit()
     assert path.read_bytes() == (b"old" if taken else b"new")
-    assert os.listdir(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +219,7 @@ def test_where_no_destination_can_be(tmp_path: Path, tail: str, symbol: str) -> 
     with pytest.raises(CtaError) as caught:
         open_destination(f"{tmp_path}/{tail}", 1, RELAXED)
     assert caught.value.spec.symbol == symbol
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_a_directory_is_no_destination_even_for_overwriting(tmp_path: Path) -> None:
@@ -230,7 +234,7 @@ def test_a_short_file_gets_no_name(tmp_path: Path) -> None:
     with pytest.raises(CtaError) as caught:
         destination.commit()
     assert caught.value.spec.symbol == "DISK_WRITE"
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 @pytest.fixture
@@ -248,7 +252,7 @@ def test_a_write_that_is_cut_short_fails_and_leaves_nothing(tmp_path: Path, one_
         destination.write(memoryview(bytes(2 << 20)))
     assert caught.value.spec.symbol == "DISK_WRITE"
     destination.abandon()
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -261,18 +265,18 @@ def test_no_space_is_not_charged(tmp_path: Path, mocker: MockerFixture, number: 
     assert caught.value.spec.symbol == "DISK_NO_SPACE"
     assert not caught.value.spec.charged
     destination.abandon()
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = list(Path("/proc/self/fd").iterdir())
     for _ in range(3):
         write_all(str(tmp_path / "file"), b"x", WritePolicy(overwrite=True))
         read_all(str(tmp_path / "file"))
         open_destination(str(tmp_path / "other"), 1, RELAXED).abandon()
         with pytest.raises(CtaError):
             open_source(str(tmp_path))
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
 
 
 def test_the_verify_sink_keeps_nothing(tmp_path: Path) -> None:
@@ -280,4 +284,4 @@ def test_the_verify_sink_keeps_nothing(tmp_path: Path) -> None:
     sink.write(memoryview(b"anything"))
     sink.commit()
     sink.abandon()
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []

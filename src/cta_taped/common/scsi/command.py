@@ -7,6 +7,7 @@ in which the results of SG_IO are judged is decided here once: sense, transport,
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -23,6 +24,7 @@ Parsed = TypeVar("Parsed")
 _DRIVER_SENSE: Final = 0x08
 _TIME_OUTS: Final = {HostStatus.TIME_OUT, HostStatus.ABORT}
 _HARMLESS: Final = {SenseKey.NO_SENSE, SenseKey.RECOVERED_ERROR}
+_BUSY: Final = {Status.BUSY, Status.TASK_SET_FULL, Status.RESERVATION_CONFLICT}
 _ATTEMPTS: Final = 4
 
 
@@ -45,7 +47,7 @@ def sense_evidence(sense: Sense) -> dict[str, Any]:
         "asc": sense.asc,
         "ascq": sense.ascq,
         "deferred": sense.deferred,
-        "sense": sense.text,
+        "sense_text": sense.text,
     }
 
 
@@ -56,9 +58,10 @@ def _was_not_performed(sense: Sense) -> bool:
 def opcode_name(opcode: int) -> str:
     """A command's name as the standard writes it, or its number."""
     try:
-        return Opcode(opcode).name.replace("_", " ")
+        name = Opcode(opcode).name
     except ValueError:
         return f"command {opcode:02X}h"
+    return re.sub(r"_(\d+)\Z", r"(\1)", name).replace("_", " ")
 
 
 class Commands:
@@ -158,6 +161,8 @@ class Commands:
             spec, what = self._translation.transport, "was failed by the driver"
         elif result.status in (Status.GOOD, Status.CONDITION_MET):
             return None
+        elif result.status in _BUSY:
+            spec, what = self._translation.busy, f"was refused, the device is busy ({result.status:02X}h)"
         else:
             spec, what = self._translation.transport, f"ended with status {result.status:02X}h"
         raise ScsiError(

@@ -76,16 +76,16 @@ class Element:
         return self.barcode[:VID_CHARACTERS].split(" ", 1)[0]
 
 
-def status_length(count: int, descriptor_bytes: int) -> int:
-    """Allocation length for ``count`` elements; each may come in a page of its own."""
-    return min(STATUS_HEADER_BYTES + count * (PAGE_HEADER_BYTES + descriptor_bytes), _LENGTH_24)
+def status_available(reply: bytes) -> int:
+    """The header of READ ELEMENT STATUS data: how many bytes follow it in the whole report."""
+    need(reply, STATUS_HEADER_BYTES, "element status")
+    available: int = _STATUS_HEADER.unpack_from(reply)[2] & _LENGTH_24
+    return available
 
 
 def parse_element_status(reply: bytes) -> list[Element]:
     """READ ELEMENT STATUS data (SMC-3 6.11.2): pages of one type may be split, fewer elements may come."""
-    need(reply, STATUS_HEADER_BYTES, "element status")
-    length = _STATUS_HEADER.unpack_from(reply)[2] & _LENGTH_24
-    end = STATUS_HEADER_BYTES + length
+    end = STATUS_HEADER_BYTES + status_available(reply)
     need(reply, end, "element status")
     elements: list[Element] = []
     offset = STATUS_HEADER_BYTES

@@ -116,6 +116,7 @@ class Translation:
     errnos: dict[int, ErrorSpec]
     transport: ErrorSpec
     timeout: ErrorSpec
+    busy: ErrorSpec
 
     def of_sense(self, sense: Sense, default: ErrorSpec | None = None) -> ErrorSpec:
         """The failure that ``sense`` means; ``default`` is the operation's own, if no row knows better."""
@@ -185,6 +186,7 @@ DRIVE: Final = Translation(
     },
     transport=errors.DRIVE_IO,
     timeout=errors.DRIVE_TIMEOUT,
+    busy=errors.DRIVE_BUSY,
 )
 
 LIBRARY: Final = Translation(
@@ -213,6 +215,7 @@ LIBRARY: Final = Translation(
     },
     transport=errors.LIBRARY_UNREACHABLE,
     timeout=errors.LIBRARY_TIMEOUT,
+    busy=errors.LIBRARY_NOT_READY,
 )
 
 # Conditions of a library that pass by themselves (cta-rmcd's class "fast retry", and the paused state).

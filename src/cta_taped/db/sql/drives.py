@@ -208,9 +208,7 @@ class SqlDrives:
 
     def _update(self, name: str, values: dict[str, Any]) -> None:
         with self._database.write() as connection:
-            result = connection.execute(
-                update(DRIVE_STATE).where(_C.drive_name == name).values(values)
-            )
+            result = connection.execute(update(DRIVE_STATE).where(_C.drive_name == name).values(values))
             if not result.rowcount:
                 raise unknown_drive(name)
 

@@ -190,9 +190,7 @@ class SqlTapes:
             "last_update_time": int(time.time()),
         }
         with self._database.write() as connection:
-            known = connection.execute(
-                select(TAPE.c.vid).where(TAPE.c.vid == vid).with_for_update()
-            ).first()
+            known = connection.execute(select(TAPE.c.vid).where(TAPE.c.vid == vid).with_for_update()).first()
             if known is None:
                 raise unknown_tape(vid)
             statement = update(TAPE).where(TAPE.c.vid == vid, ~used).values(values)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The thinnest tape drive possible: records of a SIMH image, one system call a block, and nothing else.
+
+What it is not: a simulator. It answers READ POSITION, checks nothing and never fails. Why: beside the C
+program, which has no simulator either, it measures the daemon's own code alone; ``PacedPort`` adds a drive's
+speed.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from pathlib import Path
+
+from cta_taped.common.scsi.codes import MtOp, Opcode
+from cta_taped.common.scsi.port import MtStatus, Result, TapePort
+
+_LENGTH = struct.Struct("<I")
+_MARK = bytes(4)
+_PAD = b"\0"
+
+
+class RecordPort(TapePort):
+    """Reads and writes ``image`` from its beginning; an image that exists is overwritten in place."""
+
+    def __init__(self, image: Path, wrap_at: int = 1 << 62) -> None:
+        self._wrap_at = wrap_at
+        self._fd = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._found = memoryview(bytearray(4))
+        self.offset = 0
+        self.object = 0
+
+    def write(self, block: memoryview | bytes) -> int:
+        size = len(block)
+        length = _LENGTH.pack(size)
+        parts = (length, block, length) if size & 1 == 0 else (length, block, _PAD, length)
+        self.offset += os.pwritev(self._fd, parts, self.offset)
+        self.object += 1
+        if self.offset > self._wrap_at:
+            self.offset = 0
+        return size
+
+    def read(self, buffer: memoryview) -> int:
+        os.preadv(self._fd, (self._found, buffer), self.offset)
+        size: int = _LENGTH.unpack(self._found)[0]
+        self.offset += 8 + size + (size & 1) if size else 4
+        self.object += 1
+        return size
+
+    def mt_op(self, op: int, count: int) -> None:
+        if op in (MtOp.MTWEOF, MtOp.MTWEOFI):
+            self.offset += os.pwrite(self._fd, _MARK * count, self.offset)
+            self.object += count
+
+    def mt_status(self) -> MtStatus:
+        return MtStatus(0, 0, 0, 0)
+
+    def execute(
+        self, cdb: bytes, data_out: bytes = b"", data_in_length: int = 0, timeout_s: float = 60.0
+    ) -> Result:
+        if cdb[0] == Opcode.READ_POSITION:
+            place = struct.pack(">BBxxIIxxxxxxxx", 0, 0, self.object, self.object)
+            return Result(0, place)
+        return Result(0)
+
+    def reopen(self) -> None:
+        pass
+
+    def rewind(self) -> None:
+        """Back to object 0, without a command."""
+        self.offset = self.object = 0
+
+    def end(self) -> None:
+        """Cut the image off here."""
+        os.ftruncate(self._fd, self.offset)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class PacedPort(RecordPort):
+    """A drive of ``rate`` bytes/s that is busy for size/rate with each block and stores nothing."""
+
+    def __init__(self, image: Path, rate: float) -> None:
+        super().__init__(image)
+        self._rate = rate
+
+    def write(self, block: memoryview | bytes) -> int:
+        sleep_until(time.monotonic() + len(block) / self._rate)
+        self.object += 1
+        return len(block)
+
+    def mt_op(self, op: int, count: int) -> None:
+        if op in (MtOp.MTWEOF, MtOp.MTWEOFI):
+            self.object += count
+
+
+def sleep_until(when: float) -> None:
+    """Sleep until ``time.monotonic()`` shows ``when``."""
+    left = when - time.monotonic()
+    if left > 0:
+        time.sleep(left)
+
+
+def set_timer_slack() -> None:
+    """Let this thread's sleeps be exact to 1 us, as the C program does with PR_SET_TIMERSLACK."""
+    Path(f"/proc/{threading.get_native_id()}/timerslack_ns").write_text("1000")
