@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``cta-admin``: the operator's command line.
 
-What it is: the top of the command tree, and the one place where a failure becomes a line and an exit status. What it
-is not: a command; each noun has a module, named here as text and imported when it is asked for, so that help and
-completion cost no database library. Exit status: 0 only when everything asked for was done, 64 for wrong usage, else
-that of the failure's row in the error table.
+What it is: the top of the command tree, and the one place where a failure becomes a line and an exit
+status. What it is not: a command; each noun has a module, named here as text and imported when it is asked
+for, so that help and completion cost no database library. Exit status: 0 only when everything asked for was
+done, 64 for wrong usage, else that of the failure's row in the error table.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Entry:
 
 
 COMMANDS: Final[dict[str, Entry]] = {
-    "drive": Entry("cta_taped.admin.drive:drive", "dr", "Set drives up or down, list, describe and forget them."),
+    "drive": Entry(
+        "cta_taped.admin.drive:drive", "dr", "Set drives up or down, list, describe and forget them."
+    ),
     "tape": Entry("cta_taped.admin.tape:tape", "ta", "Tapes: administration, labels, contents."),
     "archive": Entry("cta_taped.admin.archive:archive", "", "Queue files of this host to be archived."),
     "retrieve": Entry("cta_taped.admin.retrieve:retrieve", "", "Queue archived files to be brought back."),
@@ -60,11 +62,12 @@ COMMANDS: Final[dict[str, Entry]] = {
     "archivefile": Entry("cta_taped.admin.files:archivefile", "af", "List archived files."),
     "tapefile": Entry("cta_taped.admin.files:tapefile", "tf", "List the files of a tape."),
     "recycletf": Entry("cta_taped.admin.files:recycletf", "rtf", "List deleted and superseded copies."),
+    "error": Entry("cta_taped.admin.error_table:error", "", "Explain the codes of failures."),
     "db": Entry("cta_taped.admin.database:database", "", "Create and check the databases."),
     "config": Entry("cta_taped.admin.configuration:configuration", "", "Check and show the configuration."),
     **{
-        noun.name: Entry("cta_taped.admin.objects:NounGroup", noun.alias, noun.help)
-        for kind, noun in NOUNS.items()
+        noun.name: Entry("cta_taped.admin.objects:noun_group", noun.alias, noun.help)
+        for noun in NOUNS.values()
         if noun.name != "tape"
     },
 }

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``cta-admin archive``: queue files of this host to be written to tape.
 
-What it is: the front end of a site that has no other (no EOS, no dCache): it looks at each file, queues all that can be
-archived and tells of the rest. What it is not: a transfer; the drives' daemons read the files later, by the same path.
-Why an archived and unchanged file is no problem: the same command is run again for a folder that grew.
+What it is: the front end of a site that has no other (no EOS, no dCache): it looks at each file, queues all
+that can be archived and tells of the rest. What it is not: a transfer; the drives' daemons read the files
+later, by the same path. Why an archived and unchanged file is no problem: the same command is run again for
+a folder that grew.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def archive(
 ) -> None:
     """Queue files of this host to be archived; of a folder, all files below it.
 
-    What is no file, or empty, is reported and the rest is queued. Files that are archived already, and unchanged
-    since, are left out.
+    What is no file, or empty, is reported and the rest is queued. Files that are archived already, and
+    unchanged since, are left out.
     """
     order = Order(site.disk_instance(instance), storage_class, requester, group, root_owner, checksum)
     problems = Problems()
@@ -164,7 +165,7 @@ def _queue(scheduler: Requests, batch: Sequence[ArchiveRequest], problems: Probl
     if not batch:
         return []
     try:
-        numbers = settled(lambda: scheduler.queue_archives(batch))
+        numbers = settled(scheduler.queue_archives, batch)
     except CtaError as error:
         if error.spec is not CATALOGUE_REFUSED:
             raise

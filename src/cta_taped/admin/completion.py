@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Completion of names in the shell: drives, tapes and other objects, where asking is cheap.
 
-What it is: callbacks of click; each asks one question. What it is not: allowed to fail: while the shell waits, any
-failure means that nothing is proposed. Completion runs without the commands' own set-up, so the site is opened here.
+What it is: callbacks of click; each asks one question. What it is not: allowed to fail: while the shell
+waits, any failure means that nothing is proposed. Completion runs without the commands' own set-up, so the
+site is opened here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from cta_taped.db.catalogue import ObjectKind
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def _names(context: click.Context, incomplete: str, question: Callable[[Site], Iterable[str]]) -> list[CompletionItem]:
+def _names(
+    context: click.Context, incomplete: str, question: Callable[[Site], Iterable[str]]
+) -> list[CompletionItem]:
     root = context.find_root()
     file = root.params.get("file") or os.environ.get("CTA_TAPED_CONFIG") or DEFAULT_SITE_FILE
     site = Site(Path(file), as_json=False)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The daemons of this host's drives, asked over their control sockets.
 
-What it is: the client's view of ``common.ipc.varlink``: where a drive's socket is, what its daemon says, what it can be
-told. What it is not: the catalogue; all of this works while every database is away.
+What it is: the client's view of ``common.ipc.varlink``: where a drive's socket is, what its daemon says,
+what it can be told. What it is not: the catalogue; all of this works while every database is away.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A file's path as the catalogue, the daemon and a person are told it.
 
-What it is: three spellings of one path of bytes, all safe for any name that a file system allows (newlines, bytes that
-are no UTF-8): the ``file:`` URL that the daemon opens, the disk file id by which the catalogue knows the file, and text
-for people. What it is not: any look at the disk.
+What it is: three spellings of one path of bytes, all safe for any name that a file system allows (newlines,
+bytes that are no UTF-8): the ``file:`` URL that the daemon opens, the disk file id by which the catalogue
+knows the file, and text for people. What it is not: any look at the disk.
 
-The disk file id is the percent-encoded path itself where it fits into the catalogue's column, so that an operator can
-read it and a folder can be found by it; a longer one is the path's SHA-256.
+The disk file id is the percent-encoded path itself where it fits into the catalogue's column, so that an
+operator can read it and a folder can be found by it; a longer one is the path's SHA-256.
 """
 
 from __future__ import annotations

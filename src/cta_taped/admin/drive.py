@@ -131,7 +131,7 @@ def change(site: Site, pattern: str, comment: str) -> None:
     """Change the comment of drives."""
     for chosen in _registered(site, pattern).drives:
         name = chosen.name
-        settled(lambda name=name: site.catalogue.drives.set_comment(name, comment, site.author))
+        settled(site.catalogue.drives.set_comment, name, comment, site.author)
         click.echo(f"Drive {name}: comment changed.")
 
 
@@ -145,7 +145,7 @@ def remove(site: Site, pattern: str, force: bool) -> None:
     for chosen in _registered(site, pattern).drives:
         name = chosen.name
         try:
-            settled(lambda name=name: site.catalogue.drives.remove(name, force))
+            settled(site.catalogue.drives.remove, name, force)
         except CtaError as error:
             problems.add(error)
             continue

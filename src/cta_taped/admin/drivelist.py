@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rows of ``cta-admin drive ls``: upstream's fields from a catalogue row, or from what a daemon says.
 
-Field names are those of upstream's JSON (its protobuf's DriveLsItem); ``stale`` and ``source`` are ours: upstream shows
-staleness only to people. Times are seconds before now, as upstream gives them.
+Field names are those of upstream's JSON (its protobuf's DriveLsItem); ``stale`` and ``source`` are ours:
+upstream shows staleness only to people. Times are seconds before now, as upstream gives them.
 """
 
 from __future__ import annotations

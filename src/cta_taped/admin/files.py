@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``cta-admin archivefile``, ``tapefile`` and ``recycletf``: files, their copies on tape, and what was deleted.
+"""``cta-admin archivefile``, ``tapefile`` and ``recycletf``: files, their copies on tape, and what was
+deleted.
 
 Field names are those of upstream's JSON (TapeFileLsItem with its af, df and tf; RecycleTapeFileLsItem).
 """
@@ -24,7 +25,9 @@ def _shown_checksum(value: Any) -> str:
     return str(value[0]["value"]) if value else "-"
 
 
-def _nested(title: str, part: str, field: str, show: Callable[[Any], str] = shown, right: bool = False) -> Column:
+def _nested(
+    title: str, part: str, field: str, show: Callable[[Any], str] = shown, right: bool = False
+) -> Column:
     return Column(part, title, lambda value: show(value[field]), right)
 
 
@@ -43,6 +46,8 @@ _COPY_COLUMNS: Final = (
     _nested("copy", "tf", "copyNb", right=True),
     _nested("created", "af", "creationTime", shown_time),
 )
+
+
 def _shown_copies(value: Any) -> str:
     return printable(" ".join(f"{copy['vid']}:{copy['fSeq']}" for copy in value))
 
@@ -86,7 +91,7 @@ def archivefile() -> None:
 @_all_option
 @json_option
 @pass_site
-def list_archive_files(site: Site, everything: bool, **conditions: Any) -> None:
+def list_archive_files(site: Site, /, everything: bool, **conditions: Any) -> None:
     """List archive files, each with all its copies that fulfil the conditions."""
     rows = _found(site, everything, **conditions)
     listing(map(_archive_file, _by_archive_file(rows)), (*_FILE_COLUMNS, _COPIES), site.as_json)
@@ -106,7 +111,7 @@ def tapefile() -> None:
 @_all_option
 @json_option
 @pass_site
-def list_tape_files(site: Site, everything: bool, **conditions: Any) -> None:
+def list_tape_files(site: Site, /, everything: bool, **conditions: Any) -> None:
     """List copies on tape, those of one tape in the order in which they stand on it."""
     rows = _found(site, everything, **conditions)
     listing(map(_tape_file, rows), (*_COPY_COLUMNS, *_FILE_COLUMNS), site.as_json)
@@ -135,7 +140,10 @@ def _found(
     path: str | None = None,
     vid: str | None = None,
 ) -> Iterable[TapeFileRow]:
-    """The copies that fulfil all conditions. Raises CONFIG_USAGE when there is none and not ``everything``."""
+    """The copies that fulfil all conditions.
+
+    Raises CONFIG_USAGE when there is none and not ``everything``.
+    """
     if path is not None:
         disk_file_id = diskpath.disk_file_id(diskpath.absolute(path))
         instance = site.disk_instance(instance)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the administrative objects are spelled: upstream's nouns, option names and JSON names. A table.
 
-What it is: for each kind of object its noun, and for each field of it (``Objects.fields``) the options by which it is
-given and the name by which JSON shows it. What it is not: which fields there are, and which must be given; the catalogue
-says that, and a test keeps the two in agreement. Source: upstream's command parser and its protobuf of listings.
+What it is: for each kind of object its noun, and for each field of it (``Objects.fields``) the options by
+which it is given and the name by which JSON shows it. What it is not: which fields there are, and which
+must be given; the catalogue says that, and a test keeps the two in agreement. Source: upstream's command
+parser and its protobuf of listings.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from cta_taped.db.catalogue import ObjectKind
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """One field: its options in one text, its JSON name (dots nest), help, and what rm and ch assume if not given."""
+    """One field: its options in one text, its JSON name (dots nest), help, and what rm and ch assume if not
+    given.
+    """
 
     options: str
     json: str
@@ -44,9 +47,7 @@ def _name(noun: str, json: str = "name") -> dict[str, Spelling]:
 
 _COMMENT: Final = {"comment": Spelling("-m --comment", "comment", "Comment.")}
 _DISK_INSTANCE: Final = Spelling("--diskinstance --di", "diskInstance", "Disk instance.")
-_VO: Final = Spelling(
-    "--virtualorganisation --virtualorganization --vo", "vo", "Virtual organization."
-)
+_VO: Final = Spelling("--virtualorganisation --virtualorganization --vo", "vo", "Virtual organization.")
 _PHYSICAL_LIBRARY: Final = Spelling("--physicallibrary --pl", "physicalLibrary", "Physical library.")
 _DISABLED: Final = {
     "disabled": Spelling("-d --disabled", "isDisabled", "Whether no mount is started there."),
@@ -172,7 +173,9 @@ NOUNS: Final[dict[ObjectKind, Noun]] = {
             "nb_available_cartridge_slots": Spelling(
                 "--nbavailablecartridgeslots --nacs", "nbAvailableCartridgeSlots", "Slots that are licensed."
             ),
-            "nb_drive_slots": Spelling("--nbphysicaldriveslots --npds", "nbPhysicalDriveSlots", "Drive bays."),
+            "nb_drive_slots": Spelling(
+                "--nbphysicaldriveslots --npds", "nbPhysicalDriveSlots", "Drive bays."
+            ),
             **_DISABLED,
             **_COMMENT,
         },

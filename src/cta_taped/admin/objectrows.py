@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rows of the listings of administrative objects: the catalogue's fields under upstream's JSON names.
 
-What it is: renaming, nesting, and what upstream's listings add from other objects (a tape's capacity, a pool's tapes).
+What it is: renaming, nesting, and what upstream's listings add from other objects (a tape's capacity, a
+pool's tapes).
 """
 
 from __future__ import annotations
@@ -83,12 +84,11 @@ def _about_pools(objects: Objects, pools: list[dict[str, Any]]) -> None:
     for pool in pools:
         pool |= {"numTapes": 0, "numPhysicalFiles": 0, "capacityBytes": 0, "dataBytes": 0}
     for tape in objects.find(ObjectKind.TAPE):
-        pool = by_name.get(tape["tape_pool"])
-        if pool is not None:
-            pool["numTapes"] += 1
-            pool["numPhysicalFiles"] += tape["nb_files"]
-            pool["capacityBytes"] += capacity_of.get(tape["media_type"]) or 0
-            pool["dataBytes"] += tape["data_bytes"]
+        if (of := by_name.get(tape["tape_pool"])) is not None:
+            of["numTapes"] += 1
+            of["numPhysicalFiles"] += tape["nb_files"]
+            of["capacityBytes"] += capacity_of.get(tape["media_type"]) or 0
+            of["dataBytes"] += tape["data_bytes"]
 
 
 def _capacities(objects: Objects) -> dict[ObjectValue, Any]:

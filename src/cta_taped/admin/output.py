@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How ``cta-admin`` speaks: listings for people, for pipes and for programs; one line for each problem.
 
-What it is: columns, three forms of a listing, the collector of problems of a command that goes on after one. What it
-is not: knowledge of any object. Why one place: a listing has the same rows in each of its forms, and no name that
-somebody gave to a file can move the cursor of the operator who lists it.
+What it is: columns, three forms of a listing, the collector of problems of a command that goes on after
+one. What it is not: knowledge of any object. Why one place: a listing has the same rows in each of its
+forms, and no name that somebody gave to a file can move the cursor of the operator who lists it.
 
 JSON has upstream's field names, and numbers as numbers (upstream's protobuf writes 64-bit ones as text).
 """
@@ -29,7 +29,9 @@ Row = Mapping[str, Any]
 
 
 def printable(text: str) -> str:
-    """``text`` on one line, with what is no visible character (newline, escape, lone surrogate) as an escape."""
+    """``text`` on one line, with what is no visible character (newline, escape, lone surrogate) as an
+    escape.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -66,7 +68,9 @@ def shown_duration(value: float | None) -> str:
     minutes, seconds = divmod(max(0, round(value)), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    return f"{days}d {hours:02}:{minutes:02}:{seconds:02}" if days else f"{hours:02}:{minutes:02}:{seconds:02}"
+    return (
+        f"{days}d {hours:02}:{minutes:02}:{seconds:02}" if days else f"{hours:02}:{minutes:02}:{seconds:02}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,9 @@ def complain(error: CtaError) -> int:
 
 
 class Problems:
-    """The problems of a command that does all it can: each is told at once, the first decides the exit status."""
+    """The problems of a command that does all it can: each is told at once, the first decides the exit
+    status.
+    """
 
     def __init__(self) -> None:
         self.status = 0

@@ -13,7 +13,7 @@ _POWERS: Final = "kMGTPE"
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(?:([kKMGTPE])(i)?)?B?")
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int]):
     """A size in bytes; k, M, G ... are decimal as tapes are sold, Ki, Mi, Gi ... binary."""
 
     name = "size"

@@ -22,7 +22,7 @@ from cta_taped.db.scheduler import Direction, RequestId
 _NUMBER: Final = re.compile(r"(archive|retrieve)-([0-9]{1,18})")
 
 
-class RequestParameter(click.ParamType):
+class RequestParameter(click.ParamType[RequestId]):
     """A request's number, ``archive-N`` or ``retrieve-N``."""
 
     name = "request"
@@ -75,7 +75,7 @@ def cancel(site: Site, requests: tuple[RequestId, ...]) -> None:
     problems = Problems()
     for number in requests:
         try:
-            if not settled(lambda number=number: site.scheduler.requests.cancel(number)):
+            if not settled(site.scheduler.requests.cancel, number):
                 raise CtaError(CONFIG_USAGE, f"{number}: nothing was left to withdraw")
         except CtaError as error:
             problems.add(error)

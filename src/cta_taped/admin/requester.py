@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who asks for files: the options of ``archive`` and ``retrieve``, and their defaults.
 
-What it is: names for the mount rules, by default those of the calling user. What it is not: an authorisation; who may
-open the databases may ask in any name.
+What it is: names for the mount rules, by default those of the calling user. What it is not: an
+authorisation; who may open the databases may ask in any name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``cta-admin retrieve``: queue archived files to be brought back, or only to be read and verified.
 
-What it is: numbers and paths in, one request per file out; below the destination the tree stands as it did below ``/``.
-What it is not: a transfer, nor a way to overwrite: a destination that exists is a problem, and the rest is queued.
+What it is: numbers and paths in, one request per file out; below the destination the tree stands as it did
+below ``/``. What it is not: a transfer, nor a way to overwrite: a destination that exists is a problem, and
+the rest is queued.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ _NOWHERE = "file:///dev/null"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One archive file to bring back. ``path``: where it was, None if the catalogue has only a hash of that."""
+    """One archive file to bring back.
+
+    ``path``: where it was, None if the catalogue has only a hash of that.
+    """
 
     archive_file_id: int
     size_bytes: int
@@ -93,8 +97,9 @@ def retrieve(
 ) -> None:
     """Queue archived files to be brought back: by archive file id, or by the path they were archived from.
 
-    A path that was a folder means all files archived from below it. A file that is found by id and whose path the
-    catalogue does not have is restored under its id. Digits alone are an id; write ./123 for a path.
+    A path that was a folder means all files archived from below it. A file that is found by id and whose
+    path the catalogue does not have is restored under its id. Digits alone are an id; write ./123 for a
+    path.
     """
     if verify_only == (folder is not None):
         raise CtaError(CONFIG_USAGE, "one of --to DIR and --verify-only is needed")
@@ -113,7 +118,7 @@ def retrieve(
                     vid=vid,
                     verify_only=verify_only,
                 )
-                number = settled(lambda request=request: site.scheduler.requests.queue_retrieve(request))
+                number = settled(site.scheduler.requests.queue_retrieve, request)
             except CtaError as error:
                 if error.spec.retry is Retry.BACK_OFF:
                     raise
@@ -175,7 +180,10 @@ def _by_path(site: Site, file: str, instance: str | None) -> Iterator[TapeFileRo
 
 
 def _destination(folder: str, wanted: Wanted) -> str:
-    """The URL under the folder, whose directories are made. Raises DISK_EXISTS, DISK_NAME, what the disk answers."""
+    """The URL under the folder, whose directories are made.
+
+    Raises DISK_EXISTS, DISK_NAME, what the disk answers.
+    """
     top = diskpath.absolute(folder)
     if wanted.path is None:
         inner = str(wanted.archive_file_id).encode()
@@ -188,20 +196,22 @@ def _destination(folder: str, wanted: Wanted) -> str:
         _make_folders(top, inner)
         exists = os.path.lexists(destination)
     except OSError as error:
-        raise disk_error(OPEN_DESTINATION, diskpath.text(destination), error.errno) from error
+        raise disk_error(OPEN_DESTINATION, diskpath.text(destination), error) from error
     if exists:
         raise CtaError(DISK_EXISTS, f"{diskpath.text(destination)!r} exists already")
     return diskpath.url(destination)
 
 
 def _make_folders(top: bytes, inner: bytes) -> None:
-    """Make what is missing above ``inner``; new folders belong to whom ``top`` belongs, for the daemon to write."""
-    owner = os.stat(top)
+    """Make what is missing above ``inner``; new folders belong to whom ``top`` belongs, for the daemon to
+    write.
+    """
+    owner = os.stat(top)  # noqa: PTH116 - bytes
     place = top
     for part in inner.split(b"/")[:-1]:
         place += b"/" + part
         try:
-            os.mkdir(place, owner.st_mode & 0o7777)
+            os.mkdir(place, owner.st_mode & 0o7777)  # noqa: PTH102
         except FileExistsError:
             continue
         if os.geteuid() == 0:

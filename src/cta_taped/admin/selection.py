@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which drives a command means: upstream's anchored regular expression, or ``first``.
 
-What it is: the union of the drives that have a file on this host and those that the catalogue knows, and what was
-learnt of each. What it is not: fatal when the catalogue is away: drives of this host are found without it.
+What it is: the union of the drives that have a file on this host and those that the catalogue knows, and
+what was learnt of each. What it is not: fatal when the catalogue is away: drives of this host are found
+without it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Selection:
 def select(site: Site, pattern: str | None, all_schedulers: bool = False) -> Selection:
     """The drives that match ``pattern`` as a whole; None means all.
 
-    ``all_schedulers``: also drives that work for another scheduler. Raises CATALOGUE_NOT_FOUND when nothing matches,
-    or the catalogue's own failure when it might have matched there; CONFIG_USAGE for a malformed pattern.
+    ``all_schedulers``: also drives that work for another scheduler. Raises CATALOGUE_NOT_FOUND when nothing
+    matches, or the catalogue's own failure when it might have matched there; CONFIG_USAGE for a malformed
+    pattern.
     """
     local = set(site.local_drives)
     outage: CtaError | None = None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every command is given: the site's configuration, its two databases, and who is asking.
 
-What it is: the object that click hands to each command; everything in it is made when first asked for, so that a
-command which needs no database works without one. What it is not: a cache of anything that may change.
+What it is: the object that click hands to each command; everything in it is made when first asked for, so
+that a command which needs no database works without one. What it is not: a cache of anything that may
+change.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import click
 
@@ -23,6 +24,7 @@ from cta_taped.db.backends import open_catalogue, open_scheduler
 from cta_taped.db.catalogue import Author, Catalogue, ObjectKind
 from cta_taped.db.scheduler import Scheduler
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _ATTEMPTS: Final = 6
@@ -50,9 +52,7 @@ class Site:
     def scheduler(self) -> Scheduler:
         """The scheduler, likewise."""
         config = self.config
-        return open_scheduler(
-            config.scheduler.url, config.catalogue.url, config.site.scheduler_backend_name
-        )
+        return open_scheduler(config.scheduler.url, config.catalogue.url, config.site.scheduler_backend_name)
 
     @cached_property
     def author(self) -> Author:
@@ -89,18 +89,18 @@ class Site:
 pass_site = click.make_pass_decorator(Site)
 
 
-def settled(action: Callable[[], _T]) -> _T:
+def settled(action: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
     """The answer of ``action``, which is repeated a few times while transactions meet."""
     pause_s = _FIRST_PAUSE_S
     for _ in range(_ATTEMPTS - 1):
         try:
-            return action()
+            return action(*arguments, **options)
         except CtaError as error:
             if error.spec.retry is not Retry.IMMEDIATE:
                 raise
             time.sleep(pause_s)
             pause_s *= 2
-    return action()
+    return action(*arguments, **options)
 
 
 def _make_listing_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The files that ``cta-admin archive`` is given: folders walked, each file looked at.
 
-What it is: paths in, files that can be archived out, in a stable order; everything else is a problem of one line and the
-walk goes on. What it is not: a queue, or a reader of contents (save for a checksum that is asked for).
+What it is: paths in, files that can be archived out, in a stable order; everything else is a problem of one
+line and the walk goes on. What it is not: a queue, or a reader of contents (save for a checksum that is
+asked for).
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Source:
 
 
 def walk(paths: Sequence[str], problem: Callable[[CtaError], None]) -> Iterator[Source]:
-    """The files named and those below the folders named, each path once; ``problem`` is told of everything else.
+    """The files named and those below the folders named, each path once; ``problem`` is told of everything
+    else.
 
     Told are DISK_SOURCE_GONE, DISK_PERMISSION, DISK_NOT_A_FILE, DISK_EMPTY_FILE and what the disk answers.
     """
@@ -77,7 +79,7 @@ def _below(top: bytes, problem: Callable[[CtaError], None]) -> Iterator[Source]:
                     waiting += sorted((entry.path for entry in entries), reverse=True)
                 continue
         except OSError as error:
-            problem(disk_error(OPEN_SOURCE, diskpath.text(path), error.errno))
+            problem(disk_error(OPEN_SOURCE, diskpath.text(path), error))
             continue
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is not None:

@@ -269,7 +269,6 @@ def write(
         _existing(image)
     elif image.exists():
         raise CtaError(DISK_EXISTS, f"image {image} exists already; give --append to write behind its files")
-    labels.checked_vid(vid)
     sources = [file.absolute() for file in files]
     for source in sources:
         open_source(str(source)).close()
@@ -282,6 +281,8 @@ def write(
     )
     if system_version is not None:
         identity = replace(identity, system_version=system_version)
+    # Refuses what no label can hold, before there is an image.
+    labels.LabelWriter(vid, identity, date)
     problems = Problems()
 
     def rows(device: TapeDrive) -> Iterator[dict[str, Any]]:

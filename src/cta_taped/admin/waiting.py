@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Waiting for queued requests: a progress bar on a terminal, silence elsewhere, a table at the end.
 
-What it is: polling of each request's status until all are final. What it is not: able to lose anything: a database that
-is away is waited for, and an interrupt leaves the requests queued and says where to look.
+What it is: polling of each request's status until all are final. What it is not: able to lose anything: a
+database that is away is waited for, and an interrupt leaves the requests queued and says where to look.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def ask(requests: Requests, queued: Queued) -> None:
 def wait(requests: Requests, all_queued: Sequence[Queued]) -> None:
     """Return when every request is final.
 
-    Raises what the scheduler answers, save for outages, and KeyboardInterrupt after a line that says where to look.
+    Raises what the scheduler answers, save for outages, and KeyboardInterrupt after a line that says where
+    to look.
     """
     waiting = deque(all_queued)
     try:
@@ -140,7 +141,8 @@ def _progress(stack: ExitStack, all_queued: Sequence[Queued]) -> Callable[[Seque
 
 
 def finish(site: Site, all_queued: Sequence[Queued], wait_for_end: bool, problems: Problems) -> None:
-    """The end of a command that queued requests: wait if asked, list, and end with the first problem's status.
+    """The end of a command that queued requests: wait if asked, list, and end with the first problem's
+    status.
 
     Requests that failed or were cancelled are a problem (SCHEDULER_REQUEST_FAILED).
     """

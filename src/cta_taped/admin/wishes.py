@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The operator's wish for a drive: said where it takes effect soonest, and waited for.
 
-What it is: by the control socket when the drive's daemon runs on this host (works while every database is away), else
-into the catalogue, where the daemon reads it. What it is not: a change of the drive's state itself; only its daemon
-does that.
+What it is: by the control socket when the drive's daemon runs on this host (works while every database is
+away), else into the catalogue, where the daemon reads it. What it is not: a change of the drive's state
+itself; only its daemon does that.
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ def express(site: Site, selection: Selection, drive: Drive, wish: Wish) -> str:
     if selection.outage is not None:
         raise selection.outage
     if wish.grade in (Grade.DRAIN, Grade.QUICK):
-        note(f"{drive.name}: the catalogue knows no --{wish.grade}; its daemon ends the session as configured")
+        note(
+            f"{drive.name}: the catalogue knows no --{wish.grade}; its daemon ends the session as configured"
+        )
     desired = DesiredState(wish.up, force=wish.grade is Grade.NOW, reason=wish.reason or "")
-    settled(lambda: site.catalogue.drives.set_desired_state(drive.name, desired))
+    settled(site.catalogue.drives.set_desired_state, drive.name, desired)
     return "in the catalogue, for its daemon to read"
 
 

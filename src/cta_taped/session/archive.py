@@ -161,13 +161,13 @@ class ArchiveRun:
         # What was written completely before the end of the tape can still be synchronised: the early warning
         # comes while there is room for it (SSC-5 4.2.6). If it cannot, nothing since the last flush counts.
         outcome.tape_full = True
-        try:
-            self._flush()
-        except Exception as flush_error:
-            failure = as_cta_error(flush_error, "flushing at the end of the tape")
-            if failure.spec is not TAPE_FULL:
-                outcome.error = failure
-        self._host.tape_full()
+        for what in (self._flush, self._host.tape_full):
+            try:
+                what()
+            except Exception as later:
+                failure = as_cta_error(later, "at the end of the tape")
+                if failure.spec is not TAPE_FULL:
+                    outcome.error = outcome.error or failure
 
     # --- work ----------------------------------------------------------------------------------------------
     def _write_all(self) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The accounts of a session: what moved, where the time went, which failures were met; and the beat.
 
-What it is not: a log. The integrator of a session turns ``SessionTotals`` into upstream's session line at its
-end (upstream reference, B.8), so the names of times and counters are those that CTA's monitoring knows.
+What it is not: a log. The session's end turns ``SessionTotals`` into upstream's session line (upstream
+reference, B.8), so the names of times and counters are those that CTA's monitoring knows.
 Why the beat is here: liveness is proved by the thread that moves the tape, by the very call that counts.
 """
 
@@ -63,22 +63,6 @@ def timed(totals: SessionTotals, name: str) -> Iterator[None]:
         yield
     finally:
         totals.times_s[name] += monotonic() - begun
-
-
-def summary(totals: SessionTotals) -> dict[str, float | int]:
-    """The fields of upstream's session line (B.8): times, volumes, rates in MB/s (10**6), error counters."""
-    transfer_s = totals.times_s["transferTime"]
-    drive_s = totals.times_s["readWriteTime"] + totals.times_s["flushTime"]
-    moved = totals.bytes + totals.header_bytes
-    return {
-        **{name: round(seconds, 3) for name, seconds in totals.times_s.items()},
-        "dataVolume": totals.bytes,
-        "headerVolume": totals.header_bytes,
-        "filesCount": totals.files,
-        "payloadTransferSpeedMBps": round(totals.bytes / transfer_s / 1e6, 3) if transfer_s else 0.0,
-        "driveTransferSpeedMBps": round(moved / drive_s / 1e6, 3) if drive_s else 0.0,
-        **totals.errors,
-    }
 
 
 class Beat:

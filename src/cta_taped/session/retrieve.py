@@ -270,9 +270,10 @@ class RetrieveRun:
                     raise _StoppedNow
                 slot = self._free_slot()
             if read != job.size_bytes or held == NO_SLOT:
+                more = " or more" if size else ""
                 raise CtaError(
                     TAPE_SIZE,
-                    f"{self._reader.vid} fSeq {job.fseq} has {read} bytes{' or more' if size else ''} on tape, "
+                    f"{self._reader.vid} fSeq {job.fseq} has {read} bytes{more} on tape, "
                     f"the catalogue says {job.size_bytes}",
                     vid=self._reader.vid,
                     fseq=job.fseq,

@@ -13,8 +13,9 @@ at p to p+3, payload from p+4, mark at p+4+N, EOF1 EOF2 UTL1 mark, next HDR1 at 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from cta_taped.common.errors import (
     SYSTEM_INTERNAL,
@@ -82,6 +83,35 @@ def read_trailer(drive: TapeDrive) -> FileHeader:
     user = labels.parse_user("UTL1", drive.read_label())
     drive.read_filemark()
     return FileHeader(first, user)
+
+
+class VolumeReader(Protocol):
+    """What reading from a volume of any format looks like; ``FileReader`` says what each verb does."""
+
+    vid: str
+    standing_at: int | None
+
+    @property
+    def position_lost(self) -> bool:
+        """True when the next read needs ``position_to`` first."""
+        ...
+
+    def position_to(self, fseq: int, block_id: int | None) -> None:
+        """Go to the beginning of a file."""
+        ...
+
+    def open_file(self, archive_file_id: int, fseq: int) -> int:
+        """Verify what stands before the payload; the block size in bytes."""
+        ...
+
+    @property
+    def read_block(self) -> Callable[[memoryview], int]:
+        """Puts the next payload into the beginning of a buffer; its length, 0 behind the last."""
+        ...
+
+    def close_file(self, block_count: int) -> None:
+        """Verify what stands behind the payload."""
+        ...
 
 
 class FileWriter:
@@ -177,6 +207,7 @@ class FileReader:
     def __init__(self, drive: TapeDrive, vid: str) -> None:
         self.vid = vid
         self.standing_at: int | None = 1
+        self.read_block = drive.read_block
         self._drive = drive
         self._object: int | None = FIRST_OBJECT
         self._header: FileHeader | None = None
@@ -221,7 +252,8 @@ class FileReader:
     def open_file(self, archive_file_id: int, fseq: int) -> int:
         """Read and verify the header of the file at which the tape stands; returns its block size in bytes.
 
-        The caller then reads blocks into a buffer of block size + PROTECTION_BYTES until one has length 0.
+        The caller then calls ``read_block``, which is the drive's own, with a buffer of block size +
+        PROTECTION_BYTES until a block has length 0.
         Raises CtaError TAPE_HEADER_MISMATCH when the header is another file's or another volume's, and as
         ``read_header``.
         """

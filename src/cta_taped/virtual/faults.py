@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from cta_taped.common.errors import CONFIG_USAGE, CONFIG_VTL, CtaError
 from cta_taped.common.scsi.port import Result
 from cta_taped.virtual.cartridge import store_text
-from cta_taped.virtual.sense import Sense
+from cta_taped.virtual.sense import CheckCondition, Sense
 
 CHANGER: Final = "changer"
 FOREVER: Final = -1
@@ -33,7 +33,7 @@ _HANG_POLL_S: Final = 0.02
 COMMANDS: Final[dict[str, int]] = {
     "TEST_UNIT_READY": 0x00, "REWIND": 0x01, "REQUEST_SENSE": 0x03, "READ_BLOCK_LIMITS": 0x05,
     "INITIALIZE_ELEMENT_STATUS": 0x07, "READ": 0x08, "WRITE": 0x0A, "WRITE_FILEMARKS": 0x10, "SPACE": 0x11,
-    "INQUIRY": 0x12, "MODE_SELECT": 0x15, "ERASE": 0x19, "MODE_SENSE": 0x1A, "UNLOAD": 0x1B, "LOAD": 0x1B,
+    "INQUIRY": 0x12, "MODE_SELECT": 0x15, "ERASE": 0x19, "MODE_SENSE": 0x1A, "UNLOAD": 0x1B, "LOAD": 0x11B,
     "PREVENT_REMOVAL": 0x1E, "LOCATE": 0x2B, "READ_POSITION": 0x34, "REPORT_DENSITY_SUPPORT": 0x44,
     "LOG_SELECT": 0x4C, "LOG_SENSE": 0x4D, "LOCATE_16": 0x92, "SECURITY_PROTOCOL_IN": 0xA2,
     "MAINTENANCE_IN": 0xA3, "MAINTENANCE_OUT": 0xA4, "MOVE_MEDIUM": 0xA5, "SECURITY_PROTOCOL_OUT": 0xB5,
@@ -43,6 +43,8 @@ COMMANDS: Final[dict[str, int]] = {
 READ: Final = COMMANDS["READ"]
 WRITE: Final = COMMANDS["WRITE"]
 MOVE_MEDIUM: Final = COMMANDS["MOVE_MEDIUM"]
+# LOAD and UNLOAD share an operation code; a LOAD is told apart by this bit above it.
+LOAD: Final = COMMANDS["LOAD"]
 
 
 class Kind(StrEnum):
@@ -62,7 +64,6 @@ class Kind(StrEnum):
 
 
 STANDING: Final = frozenset({Kind.WRITE_PROTECT, Kind.EARLY_END})
-_DEFAULT_COMMAND: Final = {Kind.DROP: "MOVE_MEDIUM"}
 
 
 class Fault(BaseModel):
@@ -115,13 +116,15 @@ def _opcode(command: str) -> int | None:
         ) from None
 
 
-class Struck(Exception):
-    """A fault ends the command; ``run_first`` when the device executes it all the same."""
+TIMED_OUT: Final = Result(0, host_status=0x03)
 
-    def __init__(self, result: Result, *, run_first: bool = False) -> None:
-        super().__init__("fault")
-        self.result = result
-        self.run_first = run_first
+
+class TimedOut(Exception):
+    """The host gives the command up; ``executed`` when the device carries it out all the same."""
+
+    def __init__(self, *, executed: bool) -> None:
+        super().__init__("command timed out")
+        self.executed = executed
 
 
 def read_faults(path: Path) -> FaultFile:
@@ -191,17 +194,15 @@ class Faults:
         for fault in self._armed:
             fault.after = min(fault.after, passed.get(fault.id, fault.after))
 
-    def strike(self, opcode: int, object_id: int = -1) -> list[Fault]:
-        """Let the faults strike that are due for this command.
+    def strike(self, opcode: int, timeout_s: float, object_id: int = -1) -> list[Fault]:
+        """Let the faults strike that are due for this command, which the host gives ``timeout_s``.
 
-        Returns those whose effect is the device's own business. Raises Struck when the command ends here,
-        OSError(ENODEV) when the device is gone.
+        Returns those whose effect is the device's own business. Raises CheckCondition or TimedOut when the
+        command ends here, OSError(ENODEV) when the device is gone.
         """
         due: list[Fault] = []
         for fault in list(self._armed):
-            wanted = fault.opcode
-            if wanted is None and _DEFAULT_COMMAND.get(fault.kind):
-                wanted = _opcode(_DEFAULT_COMMAND[fault.kind])
+            wanted = MOVE_MEDIUM if fault.kind is Kind.DROP else fault.opcode
             if wanted is not None and wanted != opcode:
                 continue
             if fault.kind is Kind.FLIP and (opcode not in (READ, WRITE) or object_id != fault.object_id):
@@ -213,7 +214,7 @@ class Faults:
         own: list[Fault] = []
         for fault in due:
             self._consume(fault)
-            self._take_effect(fault, own)
+            self._take_effect(fault, own, timeout_s)
         return own
 
     def _consume(self, fault: Fault) -> None:
@@ -227,18 +228,25 @@ class Faults:
             content.faults = [entry for entry in content.faults if entry.count != 0]
         self.look()
 
-    def _take_effect(self, fault: Fault, own: list[Fault]) -> None:
+    def _take_effect(self, fault: Fault, own: list[Fault], timeout_s: float) -> None:
         if fault.kind is Kind.SENSE:
-            raise Struck(Sense(fault.key, fault.asc, fault.ascq, deferred=fault.deferred).result())
+            raise CheckCondition(Sense(fault.key, fault.asc, fault.ascq, deferred=fault.deferred))
         if fault.kind is Kind.TIMEOUT:
-            raise Struck(Result(0, host_status=0x03), run_first=fault.executed)
+            raise TimedOut(executed=fault.executed)
         if fault.kind is Kind.DISCONNECT:
             raise OSError(errno.ENODEV, "the virtual device is disconnected by a fault")
         if fault.kind is Kind.DELAY:
-            time.sleep(fault.delay_s)
+            time.sleep(min(fault.delay_s, timeout_s))
+            if fault.delay_s > timeout_s:
+                raise TimedOut(executed=True)
         elif fault.kind is Kind.HANG:
-            while any(armed.id == fault.id for armed in self._armed):
-                time.sleep(_HANG_POLL_S)
-                self.look()
+            self._hang(fault, time.monotonic() + timeout_s)
         else:
             own.append(fault)
+
+    def _hang(self, fault: Fault, deadline: float) -> None:
+        while any(armed.id == fault.id for armed in self._armed):
+            if time.monotonic() > deadline:
+                raise TimedOut(executed=False)
+            time.sleep(_HANG_POLL_S)
+            self.look()

@@ -167,6 +167,8 @@ class ModePages:
 
 
 def _selected(page: int, subpage: int) -> list[tuple[int, int]]:
+    if page == 0 and subpage == 0:
+        return []  # header and block descriptor alone, which is what st asks for
     keys = sorted(
         key
         for key in PAGES

@@ -8,6 +8,7 @@ microseconds a block. Commands other than these are in ``ssc``; what holds the c
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from typing import Final
@@ -16,8 +17,9 @@ from crc32c import crc32c
 
 from cta_taped.virtual import log_pages, mode_pages, serpentine
 from cta_taped.virtual.bay import Bay
+from cta_taped.virtual.block_index import MARK
 from cta_taped.virtual.cartridge import CRC_BYTES, Cartridge
-from cta_taped.virtual.faults import READ, WRITE, Fault, Faults, Kind, Struck
+from cta_taped.virtual.faults import READ, WRITE, Fault, Faults, Kind, TimedOut
 from cta_taped.virtual.inquiry import UnitIdentity
 from cta_taped.virtual.media import MEDIA
 from cta_taped.virtual.sense import (
@@ -40,7 +42,7 @@ from cta_taped.virtual.sense import (
     CheckCondition,
     Sense,
 )
-from cta_taped.virtual.tap_image import MARK, DamagedRecord
+from cta_taped.virtual.tap_image import DamagedRecord
 from cta_taped.virtual.timing import Timing
 
 MAX_BLOCK_LTO: Final = 0x800000
@@ -87,6 +89,7 @@ class RecordingUnit:
         self._host_written = bay.settings.counters.host_written
         self._host_read = bay.settings.counters.host_read
         self._blocks_left = 0
+        self.timeout_s = math.inf  # of the command in execution; st's own are longer than any test
         self._lbp_write, self._lbp_read = self._mode.protection
 
     # --- the cartridge -------------------------------------------------------------------------------------
@@ -132,6 +135,12 @@ class RecordingUnit:
     def _moved(self, cartridge: Cartridge) -> None:
         _POSITION.pack_into(self._position, 0, cartridge.image.object)
 
+    def file_and_block(self) -> tuple[int, int]:
+        """Filemarks before the head, and blocks since the last of them. Raises CheckCondition: not ready."""
+        image = self._admit().image
+        marks = image.marks_before()
+        return marks, image.object - (image.object_after_mark(marks) if marks else 0)
+
     def _keep(self) -> None:
         """Bring the counters into the settings, and those and the index to disk."""
         counters = self.bay.settings.counters
@@ -170,7 +179,7 @@ class RecordingUnit:
         """READ(6), variable mode: fill ``buffer`` with one block; the block's own length, which may exceed the
         buffer's, or 0 for a filemark.
 
-        Raises CheckCondition; Struck and OSError for a fault.
+        Raises CheckCondition; TimedOut and OSError for a fault.
         """
         if self._blocks_left > 0:
             self._blocks_left -= 1
@@ -185,7 +194,7 @@ class RecordingUnit:
         """WRITE(6), variable mode: record one block.
 
         Raises CheckCondition, also for a block that was recorded behind early warning (EOM, no sense key);
-        Struck and OSError for a fault.
+        TimedOut and OSError for a fault.
         """
         if self._blocks_left > 0:
             self._blocks_left -= 1
@@ -193,8 +202,8 @@ class RecordingUnit:
             return
         try:
             flips = self._strike_block(WRITE)
-        except Struck as struck:
-            if struck.run_first:
+        except TimedOut as timed_out:
+            if timed_out.executed:
                 self._write(block)
             raise
         if not flips:
@@ -211,7 +220,7 @@ class RecordingUnit:
             self._adopt_standing()
         self._blocks_left = self.faults.blocks_until_look
         at_object = self._cartridge.image.object if self._cartridge else NOWHERE
-        return [fault for fault in self.faults.strike(opcode, at_object) if self._own(fault)]
+        return [fault for fault in self.faults.strike(opcode, self.timeout_s, at_object) if self._own(fault)]
 
     def _own(self, fault: Fault) -> bool:
         """Carry out a fault of the drive's own; whether it is one that concerns the block's bits."""

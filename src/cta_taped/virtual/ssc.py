@@ -8,6 +8,7 @@ positions are the port's business, not a drive's.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 from cta_taped.common.scsi.port import Result
 from cta_taped.virtual import log_pages, serpentine
 from cta_taped.virtual.cartridge import Cartridge
-from cta_taped.virtual.faults import Struck
+from cta_taped.virtual.faults import LOAD, READ, TIMED_OUT, WRITE, TimedOut
 from cta_taped.virtual.inquiry import inquiry
 from cta_taped.virtual.media import MEDIA, Medium
 from cta_taped.virtual.recording import NOWHERE, RecordingUnit
@@ -37,7 +38,6 @@ from cta_taped.virtual.sense import (
 _SHORT_POSITION: Final = struct.Struct(">BBxxIIxBHI")
 _LONG_POSITION: Final = struct.Struct(">BxxxIQQ8x")
 _DENSITY: Final = struct.Struct(">BBBHBHHHI8s8s20s")
-_LOAD_FAULT: Final = 0x100
 _CDB_LENGTH: Final = (6, 10, 10, 6, 16, 12, 6, 6)
 # Where a command's allocation length lies: offset, width.
 _ALLOCATION: Final[dict[int, tuple[int, int]]] = {
@@ -62,28 +62,41 @@ _LIST: Final[dict[int, tuple[int, int]]] = {
 }
 
 
+def _fault_code(cdb: bytes) -> int:
+    return LOAD if cdb[0] == LOAD & 0xFF and cdb[4] & 0x01 else cdb[0]
+
+
 class StreamingDrive(RecordingUnit):
     """A drive with its command set."""
 
-    def execute(self, cdb: bytes, data_out: bytes = b"", data_in_length: int = 0) -> Result:
+    def execute(
+        self, cdb: bytes, data_out: bytes = b"", data_in_length: int = 0, timeout_s: float = math.inf
+    ) -> Result:
         """Execute one command. Raises OSError for a drive that a fault disconnected."""
+        self.timeout_s = timeout_s
         try:
-            try:
-                if self.faults.look():
-                    self._adopt_standing()
-                if cdb[:1] not in (b"\x08", b"\x0a"):  # these two ask block by block
-                    load = _LOAD_FAULT if cdb[0] == 0x1B and cdb[4] & 1 else 0
-                    for fault in self.faults.strike(cdb[0] | load):
-                        self._own(fault)
-            except Struck as struck:
-                if struck.run_first:
-                    self._run(cdb, data_out, data_in_length)
-                return struck.result
-            return Result(0, self._run(cdb, data_out, data_in_length))
+            return Result(0, self.perform(cdb, data_out, data_in_length))
         except CheckCondition as check:
-            return check.sense.result(check.data)
-        except Struck as struck:
-            return struck.result
+            return check.sense.result(check.data[:data_in_length])
+        except TimedOut:
+            return TIMED_OUT
+        finally:
+            self.timeout_s = math.inf
+
+    def perform(self, cdb: bytes, data_out: bytes = b"", data_in_length: int = 0) -> bytes:
+        """Execute one command; its data. Raises CheckCondition; TimedOut and OSError for a fault."""
+        if self.faults.look():
+            self._adopt_standing()
+        opcode = cdb[0]
+        if opcode not in (READ, WRITE):  # these two ask block by block
+            try:
+                for fault in self.faults.strike(_fault_code(cdb), self.timeout_s):
+                    self._own(fault)
+            except TimedOut as timed_out:
+                if timed_out.executed:
+                    self._run(cdb, data_out, data_in_length)
+                raise
+        return self._run(cdb, data_out, data_in_length)
 
     def _run(self, cdb: bytes, data_out: bytes, data_in_length: int) -> bytes:
         command = _COMMANDS.get(cdb[0])
@@ -224,7 +237,7 @@ class StreamingDrive(RecordingUnit):
         elif kind == 3:
             self._go(cartridge, lambda: image.locate(image.objects))
         else:
-            self._go(cartridge, lambda: (image.locate(0), image.space_marks(identifier)))
+            self._go(cartridge, lambda: image.locate_file(identifier))
             if identifier > image.marks:
                 raise CheckCondition(END_OF_DATA)
         return b""

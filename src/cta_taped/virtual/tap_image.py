@@ -2,9 +2,9 @@
 """A SIMH ``.tap`` file with a head on it: the recorded part of a tape, object by object.
 
 Each record is a 32-bit little-endian length, the data padded to even length, the same length again; a length
-of 0 is a filemark; 0xFFFFFFFF or the end of the file is the end of data (simh.trailing-edge.com, "SIMH Magtape
-Representation and Handling"). What a record means (protection, encryption, early warning) is the drive's
-business, not the image's.
+of 0 is a filemark; 0xFFFFFFFF or the end of the file is the end of data ("SIMH Magtape Representation
+and Handling"). What a record means (protection, encryption, early warning) is the drive's business, not the
+image's.
 
 The file is the truth. A record that a dying process left incomplete is not on the tape. A record whose two
 lengths differ although it is complete is damage: nothing behind it can be reached, and reading it says so.
@@ -40,7 +40,7 @@ def stride(length: int) -> int:
 
 
 class TapImage:
-    """An open image. ``object`` and ``offset`` are the head's position, ``objects`` and ``marks`` what is there.
+    """An open image. ``object`` and ``offset``: the head's position; ``objects`` and ``marks``: what is there.
 
     ``damaged``: the end of data is not an end but a record that cannot be followed.
     """
@@ -89,7 +89,7 @@ class TapImage:
         self._found = bytearray(4)
         self._vector: list[bytes | bytearray | memoryview] = [self._framing, b"", self._framing]
         self.length = END
-        self._stride = 0
+        self._stride = self._run = self._run_first = self._run_offset = self._run_end = self._run_marks = 0
         status = os.fstat(self._fd)
         self.index = BlockIndex(index_path, status.st_ino)
         self._complete(status.st_size)
@@ -271,6 +271,11 @@ class TapImage:
             self._locate_mark(target)
         return 0
 
+    def locate_file(self, marks: int) -> None:
+        """Put the head behind this many filemarks, or at the end of data when there are fewer."""
+        self.locate(0)
+        self.space_marks(marks)
+
     def cross_mark(self, direction: int) -> bool:
         """Step over one filemark, +1 or -1, if one is there."""
         if direction > 0:
@@ -280,6 +285,11 @@ class TapImage:
             return False
         self._shift(direction)
         return True
+
+    def object_after_mark(self, marks: int) -> int:
+        """The object behind the filemark with this number, counted from 1."""
+        run = self.index.run(self.index.find_mark(marks - 1))
+        return run.first + marks - run.marks_before
 
     def _locate_mark(self, mark: int) -> None:
         number = self.index.find_mark(mark)

@@ -76,9 +76,9 @@ def test_consecutive_files_need_no_positioning(
     assert moves == []
 
 
-# Image, damaged fSeq, our code. CTA reads utl1-fseq without complaint: it does not look at the trailer's fSeq. We
-# do, because a trailer of another file means that the tape does not hold what its layout promises. data-flip is
-# found by the caller's checksum, not here.
+# Image, damaged fSeq, our code. CTA reads utl1-fseq without complaint, not looking at the trailer's fSeq. We
+# do, because a trailer of another file means that the tape does not hold what its layout promises.
+# data-flip is found by the caller's checksum, not here.
 VERDICTS: list[tuple[str, int, ErrorSpec]] = [
     ("hdr1-vsn", 2, errors.TAPE_HEADER_MISMATCH),
     ("uhl1-fseq", 2, errors.TAPE_HEADER_MISMATCH),

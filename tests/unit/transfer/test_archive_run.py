@@ -17,7 +17,7 @@ from cta_taped.common.model import Grade, WrittenFile
 from cta_taped.disk.files import SourceFile, open_source
 from cta_taped.session.archive import ArchiveLimits, ArchiveOutcome, ArchiveRun
 from cta_taped.session.pipeline import BLOCK_BYTES, PipelineSize
-from cta_taped.session.progress import new_totals, summary
+from cta_taped.session.progress import new_totals
 from cta_taped.session.retrieve import RetrieveLimits, RetrieveRun
 from cta_taped.session.stop import StopRequest
 
@@ -376,9 +376,8 @@ def test_the_accounts(tape: Tape, disk: Disk) -> None:
     desk = ArchiveDesk([*disk.jobs(1000, 300000), disk.job(0)])
     totals = new_totals()
     ArchiveRun(tape.drive, tape.writer(), desk, ArchiveLimits(pipeline=SMALL), StopRequest(), totals).run()
-    line = summary(totals)
-    assert (line["filesCount"], line["dataVolume"], line["headerVolume"]) == (2, 301000, 960)
-    assert line["Info_fileSkipped"] == 1
+    assert (totals.files, totals.bytes, totals.header_bytes) == (2, 301000, 960)
+    assert totals.errors == {"Info_fileSkipped": 1}
     assert totals.times_s["transferTime"] >= totals.times_s["readWriteTime"] > 0
     assert totals.times_s["flushTime"] > 0
     assert desk.beats[-1][2] <= 2

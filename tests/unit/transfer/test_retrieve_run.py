@@ -275,24 +275,17 @@ def test_a_host_that_cannot_take_results_ends_the_run(
 ) -> None:
     """What was handed over is the host's; what comes later is in the outcome."""
     desk = RetrieveDesk(jobs)
-    last_may_go = threading.Event()
-    desk.on_tape_free = last_may_go.set
 
-    def refuse() -> None:
-        desk.claimed = jobs[1:]
+    def refuse(done: list[RetrieveJob]) -> None:
+        desk.claimed = [job for job in jobs if job not in done]
         raise CtaError(CATALOGUE_LOST, "away")
 
-    def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
-        if url != jobs[0].destination_url:
-            last_may_go.wait(60)
-        return open_destination(url, size_bytes, policy)
-
     desk.on_deliver = refuse
-    limits = RetrieveLimits(deliver_jobs=1, pipeline=PipelineSize(5, 30))
-    outcome = retrieve(tape, desk, destination=destination, limits=limits)
+    limits = RetrieveLimits(deliver_jobs=1, pipeline=SMALL, write=WritePolicy(synchronise=False))
+    outcome = retrieve(tape, desk, limits=limits)
     assert outcome.error is not None
-    assert outcome.error.spec is CATALOGUE_LOST
-    assert (outcome.done or outcome.give_back) and not desk.done
+    assert (outcome.error.spec, desk.done) == (CATALOGUE_LOST, [])
+    assert_only_done(out, disk, [job for job in jobs if job not in outcome.give_back])
 
 
 def test_a_failing_dismount_does_not_lose_the_disk_side(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import time
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable
@@ -36,16 +37,21 @@ class WatchedPort(TapePort):
     def __init__(self, port: TapePort) -> None:
         self._port = port
         self._counts: Counter[str] = Counter()
+        self.armed = False
+        self.write_takes_s = 0.0
         self.events: list[str] = []
         self.fail: dict[tuple[str, int], OSError] = {}
         self.before: dict[tuple[str, int], Callable[[], None]] = {}
 
     def arm(self) -> None:
-        """Count from one again."""
+        """Count from one, from now on."""
+        self.armed = True
         self._counts.clear()
         self.events.clear()
 
     def _note(self, what: str) -> None:
+        if not self.armed:
+            return
         self._counts[what] += 1
         place = (what, self._counts[what])
         self.events.append(what)
@@ -60,6 +66,8 @@ class WatchedPort(TapePort):
 
     def write(self, block: memoryview | bytes) -> int:
         self._note("write")
+        if self.write_takes_s:
+            time.sleep(self.write_takes_s)
         return self._port.write(block)
 
     def mt_op(self, op: int, count: int) -> None:
@@ -94,6 +102,7 @@ class Tape:
         label_volume(self.drive, VID, protection=protection, identity=IDENTITY)
 
     def writer(self, last_fseq: int = 0) -> FileWriter:
+        self.port.armed = False
         writer, _ = open_for_write(
             self.drive, VID, last_fseq, protection_enabled=self.protection, identity=IDENTITY
         )
@@ -101,6 +110,7 @@ class Tape:
         return writer
 
     def reader(self) -> FileReader:
+        self.port.armed = False
         reader, _ = open_for_read(self.drive, VID, protection_enabled=self.protection)
         self.port.arm()
         return reader
@@ -172,7 +182,7 @@ class RetrieveDesk(Told):
         self.deliveries = 0
         self.freed = 0
         self.on_tape_free: Callable[[], None] = lambda: None
-        self.on_deliver: Callable[[], None] = lambda: None
+        self.on_deliver: Callable[[list[RetrieveJob]], None] = lambda done: None
 
     def claim(self, files: int, size_bytes: int) -> list[RetrieveJob]:
         batch = [self.queue.popleft() for _ in range(min(files, len(self.queue)))]
@@ -180,7 +190,7 @@ class RetrieveDesk(Told):
         return batch
 
     def deliver(self, done: list[RetrieveJob], failures: list[JobFailure]) -> None:
-        self.on_deliver()
+        self.on_deliver(done)
         self.deliveries += 1
         self.done += done
         self.failures += failures

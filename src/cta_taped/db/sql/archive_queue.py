@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from cta_taped.common.model import ArchiveJob, DriveIdentity, JobFailure, Mount
 from cta_taped.db import checksumblob
-from cta_taped.db.sql.database import Database, chunks
+from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.queues import (
     USER_ARCHIVE,
     Family,
@@ -31,7 +30,7 @@ from cta_taped.db.sql.retries import fail_jobs
 WAITING = "AJS_WaitReplicasBeforeReportingSuccessToDisk"
 
 
-def _job(row: Row[Any]) -> ArchiveJob:
+def _job(row: AnyRow) -> ArchiveJob:
     return ArchiveJob(
         job_id=row.job_id,
         archive_file_id=row.archive_file_id,
@@ -120,7 +119,7 @@ class SqlArchiveQueue:
         requeue(self._database, family_of(mount), mount.mount_id, job_ids)
 
 
-def _owned(connection: Connection, family: Family, mount: Mount, job_ids: Collection[int]) -> list[Row[Any]]:
+def _owned(connection: Connection, family: Family, mount: Mount, job_ids: Collection[int]) -> list[AnyRow]:
     c = family.active.c
     return [
         row
@@ -150,14 +149,12 @@ def _release_complete(connection: Connection, family: Family, requests: dict[int
         connection.execute(
             select(c.job_id).where(c.archive_request_id.in_(ids)).order_by(c.job_id).with_for_update()
         )
-        written = dict(
-            connection.execute(
-                select(c.archive_request_id, func.count())
-                .where(c.archive_request_id.in_(ids), c.status.in_((WAITING, family.succeeded)))
-                .group_by(c.archive_request_id)
-            ).tuples()
+        written = connection.execute(
+            select(c.archive_request_id, func.count())
+            .where(c.archive_request_id.in_(ids), c.status.in_((WAITING, family.succeeded)))
+            .group_by(c.archive_request_id)
         )
-        complete = [number for number, count in written.items() if count >= requests[number]]
+        complete = [number for number, count in written if count >= requests[number]]
         if complete:
             connection.execute(
                 update(family.active)

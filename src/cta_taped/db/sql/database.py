@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One database: transactions, and the one boundary where driver exceptions become errors with codes.
 
-What it is: the base of the SQLite and the PostgreSQL database, with what statements need beyond SQLAlchemy Core
-(sequences, named locks, inserts that tolerate existing rows). What it is not: any statement on CTA's tables. Why one
-boundary: "try again later" and "this statement is wrong" must never be confused, so it is decided in one place.
+What it is: the base of the SQLite and the PostgreSQL database, with what statements need beyond SQLAlchemy
+Core (sequences, named locks, inserts that tolerate existing rows). What it is not: any statement on CTA's
+tables. Why one boundary: "try again later" and "this statement is wrong" must never be confused, so it is
+decided in one place.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Row, Table
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import SQLAlchemyError
 
 from cta_taped.common import errors
 from cta_taped.common.errors import CtaError, ErrorSpec
+
+# A row of any statement; its columns are known by name.
+AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
 # Statements with long lists of values are cut: PostgreSQL takes 65,535 parameters, SQLite 32,766.
 CHUNK: Final = 5000

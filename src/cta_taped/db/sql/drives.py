@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """DRIVE_STATE and DRIVE_CONFIG: registration, status, wishes, disk space reservations.
 
-What it is: the catalogue's ``Drives`` in SQL. What it is not: the mount decision (``mounts``), which writes the claim.
-Why every status is written conditionally: the row has two writers, the session that claims a mount and the maintenance
-worker that publishes later; a report that does not know the claim must not erase it (DESIGN 6).
+What it is: the catalogue's ``Drives`` in SQL. What it is not: the mount decision (``mounts``), which writes
+the claim. Why every status is written conditionally: the row has two writers, the session that claims a mount
+and the maintenance worker that publishes later; a report that does not know the claim must not erase it
+(DESIGN 6).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, or_, select, update
 
 from cta_taped.common.errors import (
     CATALOGUE_DRIVE_TAKEN,
@@ -25,7 +26,7 @@ from cta_taped.common.model import DesiredState, DriveIdentity, DriveReport, Dri
 from cta_taped.db.catalogue import Author, DriveOption, DriveRow, Registration
 from cta_taped.db.schema_catalogue import DRIVE_CONFIG, DRIVE_STATE, LOGICAL_LIBRARY, PHYSICAL_LIBRARY
 from cta_taped.db.sql import phases
-from cta_taped.db.sql.database import Database
+from cta_taped.db.sql.database import AnyRow, Database
 
 SCHEDULER_KEY = "SchedulerBackendName"
 _REMOVABLE = frozenset({DriveStatus.DOWN, DriveStatus.SHUTDOWN, DriveStatus.UNKNOWN})
@@ -37,7 +38,7 @@ def unknown_drive(name: str) -> CtaError:
     return CtaError(CATALOGUE_NOT_FOUND, f"drive {name} is not registered in the catalogue", drive=name)
 
 
-def _desired(row: Row[Any]) -> DesiredState:
+def _desired(row: AnyRow) -> DesiredState:
     return DesiredState(bool(row.desired_up), bool(row.desired_force_down), row.reason_up_down or None)
 
 
@@ -249,7 +250,7 @@ class SqlDrives:
             return [self._row(row, by_drive[row.drive_name]) for row in connection.execute(drives)]
 
     @staticmethod
-    def _row(row: Row[Any], options: list[DriveOption]) -> DriveRow:
+    def _row(row: AnyRow, options: list[DriveOption]) -> DriveRow:
         status = DriveStatus(row.drive_status)
         since = phases.SINCE.get(status)
         return DriveRow(

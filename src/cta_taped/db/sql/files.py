@@ -12,14 +12,14 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, delete, select, tuple_, update
+from sqlalchemy import Select, delete, select, tuple_, update
 
 from cta_taped.common.errors import CATALOGUE_NOT_FOUND, CtaError
 from cta_taped.common.model import WrittenFile
 from cta_taped.db import checksumblob
 from cta_taped.db.catalogue import Author, DeletedFileRow, TapeFileRow
 from cta_taped.db.schema_catalogue import ARCHIVE_FILE, FILE_RECYCLE_LOG, STORAGE_CLASS, TAPE, TAPE_FILE
-from cta_taped.db.sql.database import Database
+from cta_taped.db.sql.database import AnyRow, Database
 from cta_taped.db.sql.written import copies_query, record_written, recycle
 
 _PAGE: Final = 2000
@@ -49,7 +49,7 @@ def _query() -> Select[Any]:
     )
 
 
-def _file(row: Row[Any]) -> TapeFileRow:
+def _file(row: AnyRow) -> TapeFileRow:
     return TapeFileRow(
         vid=row.vid,
         fseq=row.fseq,

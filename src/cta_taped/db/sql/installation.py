@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A schema in a database: made once, checked at each start, never altered.
 
-What it is: creation of CTA's tables and of our own beside them, and the check of version and columns. What it is not:
-migration: on a database of another version the only answer is a refusal that names what differs.
+What it is: creation of CTA's tables and of our own beside them, and the check of version and columns. What it
+is not: migration: on a database of another version the only answer is a refusal that names what differs.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     String,
     Table,
     and_,
@@ -36,7 +35,7 @@ from cta_taped.common.errors import (
 )
 from cta_taped.db.catalogue import Author, ObjectField, ObjectKind, ObjectValue
 from cta_taped.db.schema_types import Flag
-from cta_taped.db.sql.database import Database
+from cta_taped.db.sql.database import AnyRow, Database
 from cta_taped.db.sql.objecttables import OBJECT_TABLES, ObjectTable, name_column
 
 # VSN of VOL1 has six characters (ISO 1001, 8.3).
@@ -226,7 +225,7 @@ class SqlObjects:
             return [self._shown(entry, row) for row in connection.execute(statement)]
 
     @staticmethod
-    def _shown(entry: ObjectTable, row: Row[Any]) -> dict[str, ObjectValue]:
+    def _shown(entry: ObjectTable, row: AnyRow) -> dict[str, ObjectValue]:
         values: dict[str, ObjectValue] = dict(row._mapping)
         for field, _ in entry.fields:
             if field.type is bool:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a drive's status means for the columns of its DRIVE_STATE row (catalogue reference 5.11), as a table.
 
-What it is: for each status, the columns to write when the drive enters it, and the column that holds since when. What it
-is not: a statement. Why: the table is upstream's, cell by cell, and is easier to compare with it than code is.
-Columns not named for a status keep their value.
+What it is: for each status, the columns to write when the drive enters it, and the column that holds since
+when. What it is not: a statement. Why: the table is upstream's, cell by cell, and is easier to compare with
+it than code is. Columns not named for a status keep their value.
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ MOUNTED: Final = _IN_SESSION
 
 
 def entering(report: DriveReport) -> dict[str, Any]:
-    """The columns to write when the drive enters ``report.status``, by column name; times are whole seconds."""
+    """The columns to write when the drive enters ``report.status``, by column name.
+
+    Times are whole seconds.
+    """
     status, time = report.status, int(report.time)
     values: dict[str, Any] = {"drive_status": status.value}
     values.update(dict.fromkeys(_CLEARED))

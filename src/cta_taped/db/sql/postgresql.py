@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PostgreSQL: the database of many tape servers.
 
-What it is: how a server is reached, its named locks, what its SQLSTATEs mean. What it is not: a statement on CTA's
-tables. Why the time-outs: a server that vanished without a word must be noticed in tens of seconds, not in the two
-hours of TCP's defaults.
+What it is: how a server is reached, its named locks, what its SQLSTATEs mean. What it is not: a statement on
+CTA's tables. Why the time-outs: a server that vanished without a word must be noticed in tens of seconds, not
+in the two hours of TCP's defaults.
 """
 
 from __future__ import annotations

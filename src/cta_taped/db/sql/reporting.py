@@ -13,15 +13,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, false, select, true, update
+from sqlalchemy import Connection, delete, false, select, true, update
 
 from cta_taped.db.scheduler import Direction, Report
-from cta_taped.db.sql.database import Database, chunks
+from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.outcomes import finish
 from cta_taped.db.sql.queues import USER_FAMILIES, Family, move
 
 
-def _report(family: Family, row: Row[Any]) -> Report:
+def _report(family: Family, row: AnyRow) -> Report:
     success = row.status == family.succeeded
     prefix = family.report_prefix
     url = getattr(row, f"{prefix}_report_url" if success else f"{prefix}_error_report_url")
@@ -53,13 +53,12 @@ class SqlReports:
             .where(c.status.in_((family.succeeded, family.gave_up)), c.is_reporting == false())
             .order_by(c.job_id)
             .limit(limit)
-            .with_for_update(skip_locked=True)
         )
         with self._database.read() as connection:
-            if connection.execute(statement.with_for_update(None).limit(1)).first() is None:
+            if connection.execute(statement.limit(1)).first() is None:
                 return []
         with self._database.write() as connection:
-            rows = connection.execute(statement).all()
+            rows = connection.execute(statement.with_for_update(skip_locked=True)).all()
             values = {"is_reporting": True, "last_update_time": int(time.time())}
             for ids in chunks([row.job_id for row in rows]):
                 connection.execute(update(active).where(c.job_id.in_(ids)).values(values))

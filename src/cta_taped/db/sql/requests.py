@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from cta_taped.common.errors import (
     CATALOGUE_REFUSED,
@@ -34,7 +34,7 @@ from cta_taped.db.scheduler import (
 )
 from cta_taped.db.schema_own import TAPED_REQUEST
 from cta_taped.db.sql.archive_queue import WAITING
-from cta_taped.db.sql.database import Database, chunks
+from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.outcomes import finish
 from cta_taped.db.sql.queues import (
     FAMILIES,
@@ -243,7 +243,7 @@ class SqlRequests:
                     _Q.direction == request.direction.value, _Q.request_id == request.number
                 )
             ).first()
-            rows: list[tuple[str, Row[Any]]] = []
+            rows: list[tuple[str, AnyRow]] = []
             for place, table in (
                 ("pending", family.pending),
                 ("active", family.active),
@@ -364,7 +364,7 @@ def _archive_row(
 
 
 def _retrieve_row(
-    request: RetrieveRequest, file: Row[Any], copies: Sequence[Copy], policy: Policy, now: int
+    request: RetrieveRequest, file: AnyRow, copies: Sequence[Copy], policy: Policy, now: int
 ) -> dict[str, Any]:
     copy = copies[0]
     adler32 = checksumblob.adler32_of(file.checksum_blob, file.checksum_adler32)
@@ -411,7 +411,7 @@ def _retrieve_row(
     }
 
 
-def _state(family: Family, rows: Sequence[tuple[str, Row[Any]]]) -> RequestState:
+def _state(family: Family, rows: Sequence[tuple[str, AnyRow]]) -> RequestState:
     """The state of a request that has not ended, from its job rows: (pending, active or failed; row)."""
     statuses = {row.status for _, row in rows}
     places = {place for place, _ in rows}
@@ -478,7 +478,7 @@ def _summaries(connection: Connection, family: Family) -> list[QueueSummary]:
     ]
 
 
-def _failed(family: Family, row: Row[Any]) -> FailedRequest:
+def _failed(family: Family, row: AnyRow) -> FailedRequest:
     return FailedRequest(
         direction=family.direction,
         job_id=row.job_id,

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from cta_taped.common.model import JobFailure, Mount
 from cta_taped.db.scheduler import Direction
-from cta_taped.db.sql.database import Database, chunks
+from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.queues import Family, freed, move
 
 
@@ -30,7 +30,7 @@ class _Verdict:
     frees: bool
 
 
-def _verdict(family: Family, row: Row[Any], mount: Mount, failure: JobFailure, now: int) -> _Verdict:
+def _verdict(family: Family, row: AnyRow, mount: Mount, failure: JobFailure, now: int) -> _Verdict:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     line = f"{stamp} mount {mount.mount_id} drive {row.drive} tape {row.vid}: {failure.code} {failure.text}"
     values: dict[str, Any] = {
@@ -57,7 +57,7 @@ def _verdict(family: Family, row: Row[Any], mount: Mount, failure: JobFailure, n
     return _Verdict(values, moves=True, frees=False)
 
 
-def _next_copy(row: Row[Any]) -> dict[str, Any]:
+def _next_copy(row: AnyRow) -> dict[str, Any]:
     """The entry after the present one of the alternates' parallel lists; nothing when there is no other."""
     vids = (row.alternate_vids or "").split(",")
     lists = [
@@ -77,7 +77,7 @@ def fail_jobs(database: Database, family: Family, mount: Mount, failures: Sequen
     by_id = {failure.job_id: failure for failure in failures}
     active = family.active
     with database.write() as connection:
-        rows: list[Row[Any]] = []
+        rows: list[AnyRow] = []
         for ids in chunks(sorted(by_id)):
             rows += connection.execute(
                 select(active)
@@ -98,7 +98,9 @@ def fail_jobs(database: Database, family: Family, mount: Mount, failures: Sequen
                 {**values, "the_job": job_id, "new_last_update_time": now}
             )
         for columns, parameters in shapes.items():
-            settings = {name: bindparam(f"new_{name}") for name in (*columns, "last_update_time")}
+            settings: dict[str, Any] = {
+                name: bindparam(f"new_{name}") for name in (*columns, "last_update_time")
+            }
             connection.execute(
                 update(active).where(active.c.job_id == bindparam("the_job")).values(settings), parameters
             )

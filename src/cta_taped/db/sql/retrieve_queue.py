@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Row, delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from cta_taped.common.model import DriveIdentity, JobFailure, Mount, RetrieveJob
 from cta_taped.db import checksumblob
-from cta_taped.db.sql.database import Database, chunks
+from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.outcomes import finish
 from cta_taped.db.sql.queues import USER_RETRIEVE, family_of, heartbeat, move, requeue, take_back, within
 from cta_taped.db.sql.retries import fail_jobs
 
 
-def _job(row: Row[Any]) -> RetrieveJob:
+def _job(row: AnyRow) -> RetrieveJob:
     return RetrieveJob(
         job_id=row.job_id,
         archive_file_id=row.archive_file_id,
@@ -98,7 +97,7 @@ class SqlRetrieveQueue:
         now = int(time.time())
         with self._database.write() as connection:
             take_back(connection, family, mount, job_ids, {})
-            rows: list[Row[Any]] = []
+            rows: list[AnyRow] = []
             for ids in chunks(sorted(job_ids)):
                 rows += connection.execute(
                     select(c.job_id, c.status, c.retrieve_request_id, c.retrieve_report_url)

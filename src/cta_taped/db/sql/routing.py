@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from cta_taped.common.errors import (
     CATALOGUE_NOT_FOUND,
@@ -36,6 +36,7 @@ from cta_taped.db.schema_catalogue import (
     TAPE_POOL,
     VIRTUAL_ORGANIZATION,
 )
+from cta_taped.db.sql.database import AnyRow
 
 # Copies in these states may be read, now or when the tape is put back to use; best first.
 _READABLE: Final = ("ACTIVE", "DISABLED", "REPACKING", "REPACKING_DISABLED")
@@ -177,7 +178,7 @@ class Routing:
                 return max(matching, key=lambda policy: policy.retrieve_priority)
         return self.archive_policy(disk_instance, requester)
 
-    def archive_file(self, archive_file_id: int) -> Row[Any]:
+    def archive_file(self, archive_file_id: int) -> AnyRow:
         """The ARCHIVE_FILE row with its storage class. Raises CATALOGUE_NOT_FOUND."""
         row = self._connection.execute(
             select(ARCHIVE_FILE, STORAGE_CLASS.c.storage_class_name)
@@ -228,7 +229,7 @@ class Routing:
         return None
 
 
-def _policy(row: Row[Any]) -> Policy:
+def _policy(row: AnyRow) -> Policy:
     return Policy(
         row.mount_policy_name,
         row.archive_priority,

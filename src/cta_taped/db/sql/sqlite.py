@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SQLite: the embedded database of one host, shared by several processes.
 
-What it is: how a file is opened, which locks are taken when, what SQLite's result codes mean. What it is not: a
-statement on CTA's tables. Why these settings: WAL lets readers and one writer work at the same time; BEGIN IMMEDIATE takes
-the write lock before anything is read, so that a decision cannot be overtaken; synchronous=FULL because what is
-recorded here is dropped from the ledger, and must survive a power cut.
+What it is: how a file is opened, which locks are taken when, what SQLite's result codes mean. What it is not:
+a statement on CTA's tables. Why these settings: WAL lets readers and one writer work at the same time; BEGIN
+IMMEDIATE takes the write lock before anything is read, so that a decision cannot be overtaken;
+synchronous=FULL because what is recorded here is dropped from the ledger, and must survive a power cut.
 """
 
 from __future__ import annotations

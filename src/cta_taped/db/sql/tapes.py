@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """TAPE: facts of single tapes, mount counters, full, state, label, key, reclaim.
 
-What it is: the catalogue's ``Tapes`` in SQL. What it is not: the recording of files (``files``) or the creation of tapes
-(``objects``).
+What it is: the catalogue's ``Tapes`` in SQL. What it is not: the recording of files (``files``) or the
+creation of tapes (``objects``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 
 from cta_taped.common.errors import CATALOGUE_REFUSED, TAPE_NOT_EMPTY, TAPE_UNKNOWN, CtaError
 from cta_taped.common.model import MountType, TapeState
@@ -24,7 +24,7 @@ from cta_taped.db.schema_catalogue import (
     TAPE_POOL,
     VIRTUAL_ORGANIZATION,
 )
-from cta_taped.db.sql.database import Database
+from cta_taped.db.sql.database import AnyRow, Database
 
 _RECLAIMABLE = frozenset({TapeState.ACTIVE, TapeState.DISABLED, TapeState.BROKEN})
 
@@ -62,8 +62,11 @@ def facts_query() -> Select[Any]:
     )
 
 
-def facts_of(row: Row[Any]) -> TapeFacts:
-    """A row of ``facts_query`` as facts. Raises CATALOGUE_REFUSED for a label format that CTA does not know."""
+def facts_of(row: AnyRow) -> TapeFacts:
+    """A row of ``facts_query`` as facts.
+
+    Raises CATALOGUE_REFUSED for a label format that CTA does not know.
+    """
     label_format = row.label_format if row.label_format is not None else "0"
     if label_format not in ("0", "1", "2", "3"):
         raise CtaError(

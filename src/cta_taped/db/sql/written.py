@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, delete, insert, select, tuple_, update
 
 from cta_taped.common.errors import (
     CATALOGUE_CHECKSUM,
@@ -24,7 +25,7 @@ from cta_taped.common.errors import (
 from cta_taped.common.model import ArchiveJob, WrittenFile
 from cta_taped.db import checksumblob
 from cta_taped.db.schema_catalogue import ARCHIVE_FILE, FILE_RECYCLE_LOG, STORAGE_CLASS, TAPE, TAPE_FILE
-from cta_taped.db.sql.database import Database, chunks
+from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.tapes import unknown_tape
 
 _A, _T, _R = ARCHIVE_FILE.c, TAPE_FILE.c, FILE_RECYCLE_LOG.c
@@ -37,7 +38,7 @@ def record_written(database: Database, drive: str, files: Sequence[WrittenFile])
     vid = files[0].vid
     for file in files:
         _validate(drive, vid, file)
-    for before, after in zip(files, files[1:], strict=False):
+    for before, after in pairwise(files):
         if after.fseq != before.fseq + 1:
             raise _out_of_sequence(vid, before.fseq + 1, after.fseq, "within one flush")
     now = int(time.time())
@@ -109,7 +110,7 @@ def _verify_recorded(connection: Connection, files: Sequence[WrittenFile]) -> No
     recycled = select(
         _R.fseq, _R.block_id, _R.copy_nb, _R.archive_file_id, _R.size_in_bytes, *_checksum(_R)
     ).where(_R.vid == vid, _R.fseq.between(first, last))
-    found: dict[int, Row[Any]] = {row.fseq: row for row in connection.execute(recycled)}
+    found: dict[int, AnyRow] = {row.fseq: row for row in connection.execute(recycled)}
     found.update({row.fseq: row for row in connection.execute(current)})
     for file in files:
         row, job = found.get(file.fseq), file.job
@@ -136,7 +137,7 @@ def _checksum(columns: Any) -> tuple[Any, Any]:
     return columns.checksum_blob, columns.checksum_adler32
 
 
-def _compare(file: WrittenFile, job: ArchiveJob, row: Row[Any]) -> None:
+def _compare(file: WrittenFile, job: ArchiveJob, row: AnyRow) -> None:
     if row.size_in_bytes != file.size_bytes:
         what = f"{file.size_bytes} bytes were written, {row.size_in_bytes} are recorded"
     elif checksumblob.adler32_of(row.checksum_blob, row.checksum_adler32) not in (None, file.adler32):
@@ -195,7 +196,7 @@ def _record(database: Database, connection: Connection, files: Sequence[WrittenF
     _refuse_taken_disk_files(connection, jobs)
     statement = database.insert(ARCHIVE_FILE).on_conflict_do_nothing(index_elements=["archive_file_id"])
     connection.execute(statement, list(rows.values()))
-    recorded: dict[int, Row[Any]] = {}
+    recorded: dict[int, AnyRow] = {}
     for ids in chunks(list(rows)):
         for row in connection.execute(
             select(_A.archive_file_id, _A.size_in_bytes, *_checksum(_A)).where(_A.archive_file_id.in_(ids))
@@ -265,7 +266,7 @@ def _recycle_superseded(
         for file in files
         if file.job is not None
     }
-    superseded: list[Row[Any]] = []
+    superseded: list[AnyRow] = []
     for ids in chunks(sorted({archive_file_id for archive_file_id, _ in newest})):
         copies = copies_query().where(_T.archive_file_id.in_(ids))
         superseded += [
@@ -300,7 +301,7 @@ def copies_query() -> Select[Any]:
 
 
 def recycle(
-    database: Database, connection: Connection, copies: Sequence[Row[Any]], reason: str, now: int
+    database: Database, connection: Connection, copies: Sequence[AnyRow], reason: str, now: int
 ) -> None:
     """Insert FILE_RECYCLE_LOG rows for copies (rows of ``copies_query``) and delete them."""
     numbers = database.draw(connection, "file_recycle_log_id_seq", len(copies))

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the URLs ``vtl:`` and ``tap:`` open: the virtual side of the hardware seam (common.scsi.port).
+
+``vtl:/DIR?drive=N`` a drive of a library, ``vtl:/DIR`` its changer, ``tap:/FILE`` a drive with this one image
+loaded and ready at its beginning. Parameters of ``tap:``: ``create=1`` make the file if it is missing; ``vid``,
+``media`` (default LTO-9) and ``capacity`` (bytes) of a cartridge without a memory file; ``vendor``, ``product``
+and ``serial`` of the drive; ``lbp``: whether records of a medium written from its beginning carry protection
+information (default: as the drive's mode is when object 0 is written).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, unquote
+
+from cta_taped.common.errors import CONFIG_INVALID, DRIVE_BUSY, DRIVE_NOT_FOUND, CtaError
+from cta_taped.virtual.bay import ImageBay
+from cta_taped.virtual.cartridge import Cartridge, load_memory, new_memory
+from cta_taped.virtual.faults import Faults
+from cta_taped.virtual.inquiry import UnitIdentity
+from cta_taped.virtual.ssc import StreamingDrive
+from cta_taped.virtual.st import SequentialPort
+
+_IMAGE_PARAMETERS: Final = frozenset(
+    {"create", "vid", "media", "capacity", "vendor", "product", "serial", "revision", "lbp"}
+)
+_SWITCH: Final = {"0": False, "1": True}
+
+
+def _path(parts: SplitResult) -> Path:
+    return Path(unquote(parts.netloc + parts.path))
+
+
+def _parameters(parts: SplitResult, known: frozenset[str]) -> dict[str, str]:
+    values = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in values:
+        if name not in known:
+            raise CtaError(
+                CONFIG_INVALID,
+                f"{parts.geturl()}: unknown parameter {name!r}; known are {', '.join(sorted(known))}",
+            )
+    return values
+
+
+def _number(parts: SplitResult, name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise CtaError(CONFIG_INVALID, f"{parts.geturl()}: {name} must be a number, not {text!r}")
+    return int(text)
+
+
+def _switch(parts: SplitResult, name: str, text: str) -> bool:
+    if text not in _SWITCH:
+        raise CtaError(CONFIG_INVALID, f"{parts.geturl()}: {name} must be 0 or 1, not {text!r}")
+    return _SWITCH[text]
+
+
+def open_image(parts: SplitResult) -> SequentialPort:
+    """Open ``tap:/FILE``.
+
+    Raises CtaError DRIVE_NOT_FOUND (no such file, or it cannot be opened), DRIVE_BUSY (another process has it
+    open), CONFIG_INVALID or CONFIG_USAGE (parameters).
+    """
+    path = _path(parts)
+    values = _parameters(parts, _IMAGE_PARAMETERS)
+    memory_path = path.with_suffix(".memory.json")
+    if memory_path.exists():
+        memory = load_memory(memory_path)
+    else:
+        capacity = _number(parts, "capacity", values["capacity"]) if "capacity" in values else None
+        memory = new_memory(values.get("vid", path.stem), values.get("media", "LTO-9"), capacity)
+    lbp = _switch(parts, "lbp", values["lbp"]) if "lbp" in values else None
+    create = _switch(parts, "create", values.get("create", "0"))
+    try:
+        cartridge = Cartridge(path, memory, memory_path, bare=True, create=create, fixed_protection=lbp)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise CtaError(
+                DRIVE_BUSY, f"tape image {path} is open in another process", errno=errno.EBUSY
+            ) from None
+        reason = error.strerror or os.strerror(error.errno or errno.EIO)
+        raise CtaError(DRIVE_NOT_FOUND, f"tape image {path}: {reason}", errno=error.errno) from error
+    identity = UnitIdentity(
+        values.get("vendor", "IBM"),
+        values.get("product", "ULT3580-TD9"),
+        values.get("revision", "R3G3"),
+        values.get("serial", "VTL0000000"),
+    )
+    return SequentialPort(StreamingDrive(identity, ImageBay(cartridge), Faults(None, "image"), 0))
