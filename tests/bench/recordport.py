@@ -18,19 +18,23 @@ from cta_taped.common.scsi.codes import MtOp, Opcode
 from cta_taped.common.scsi.port import MtStatus, Result, TapePort
 
 _LENGTH = struct.Struct("<I")
+_NEXT = struct.Struct("<4xI")
 _MARK = bytes(4)
 _PAD = b"\0"
 
 
 class RecordPort(TapePort):
-    """Reads and writes ``image`` from its beginning; an image that exists is overwritten in place."""
+    """Reads and writes ``image`` from its beginning; an image that exists is overwritten in place.
+
+    ``wrap_at``: bytes after which writing begins anew at its beginning, for long runs in little memory.
+    """
 
     def __init__(self, image: Path, wrap_at: int = 1 << 62) -> None:
         self._wrap_at = wrap_at
         self._fd = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._found = memoryview(bytearray(4))
-        self.offset = 0
-        self.object = 0
+        self._tail = bytearray(8)
+        self._pad = bytearray(1)
+        self.rewind()
 
     def write(self, block: memoryview | bytes) -> int:
         size = len(block)
@@ -43,10 +47,16 @@ class RecordPort(TapePort):
         return size
 
     def read(self, buffer: memoryview) -> int:
-        os.preadv(self._fd, (self._found, buffer), self.offset)
-        size: int = _LENGTH.unpack(self._found)[0]
-        self.offset += 8 + size + (size & 1) if size else 4
         self.object += 1
+        size = self._next_size
+        if size == 0:
+            os.preadv(self._fd, (self._tail,), self.offset)
+            self.offset += 4
+        else:
+            parts = (buffer[:size], self._tail) if size & 1 == 0 else (buffer[:size], self._pad, self._tail)
+            os.preadv(self._fd, parts, self.offset + 4)
+            self.offset += 8 + size + (size & 1)
+        self._next_size = _NEXT.unpack(self._tail)[0]
         return size
 
     def mt_op(self, op: int, count: int) -> None:
@@ -71,6 +81,8 @@ class RecordPort(TapePort):
     def rewind(self) -> None:
         """Back to object 0, without a command."""
         self.offset = self.object = 0
+        # The length of the record at the head; it is read with the record before it.
+        self._next_size = _LENGTH.unpack(os.pread(self._fd, 4, 0).ljust(4, b"\0"))[0]
 
     def end(self) -> None:
         """Cut the image off here."""
@@ -83,20 +95,17 @@ class RecordPort(TapePort):
 
 
 class PacedPort(RecordPort):
-    """A drive of ``rate`` bytes/s that is busy for size/rate with each block and stores nothing."""
+    """A drive of ``rate`` bytes/s that is busy for size/rate with each block."""
 
-    def __init__(self, image: Path, rate: float) -> None:
-        super().__init__(image)
+    def __init__(self, image: Path, rate: float, wrap_at: int) -> None:
+        super().__init__(image, wrap_at)
         self._rate = rate
 
     def write(self, block: memoryview | bytes) -> int:
-        sleep_until(time.monotonic() + len(block) / self._rate)
-        self.object += 1
-        return len(block)
-
-    def mt_op(self, op: int, count: int) -> None:
-        if op in (MtOp.MTWEOF, MtOp.MTWEOFI):
-            self.object += count
+        done_at = time.monotonic() + len(block) / self._rate
+        size = super().write(block)
+        sleep_until(done_at)
+        return size
 
 
 def sleep_until(when: float) -> None:

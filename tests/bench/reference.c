@@ -7,11 +7,13 @@
  *
  *   reference archive   IMAGE LIST PASSES PROTECT        one loop over one buffer
  *   reference archive2  IMAGE LIST PASSES PROTECT        a reader thread, a writer thread, SLOTS buffers
- *   reference paced     RATE_MB LIST SOURCE_NS PROTECT   the same; the drive takes size/rate for each block
+ *   reference paced     IMAGE LIST PASSES PROTECT        the same; the drive takes size/rate for each block
  *   reference retrieve  IMAGE DIRECTORY PASSES PROTECT   one loop
  *   reference retrieve2 IMAGE DIRECTORY PASSES PROTECT   a reader thread, a writer thread
  *
- * WRAP_AT in the environment: bytes after which the image is written again from its beginning.
+ * In the environment: WRAP_AT, bytes after which the image is written again from its beginning, so that a long
+ * run needs little memory; RATE_MB, the paced drive's speed; SOURCE_NS, what each read of a source takes; FRESH,
+ * the image is truncated before each pass, as a tape grows while it is written.
  * LIST has one path a line. Prints "seconds bytes files cpu_seconds" for the best pass.
  */
 #define _GNU_SOURCE
@@ -79,38 +81,55 @@ static void put_block(char *data, uint32_t size)
 		memcpy(data + size, &crc, 4);
 		size += 4;
 	}
-	if (rate > 0) {
-		sleep_until(now() + size / rate);
-		return;
-	}
+	double done_at = rate > 0 ? now() + size / rate : 0;
 	struct iovec v[3] = {{&size, 4}, {data, size + (size & 1)}, {&size, 4}};
 	if (pwritev(image, v, 3, at) < 0)
 		die("pwritev");
 	at += size + (size & 1) + 8;
 	if (at > wrap_at)
 		at = 0;
+	if (rate > 0)
+		sleep_until(done_at);
 }
 
 static void put_mark(void)
 {
 	static const uint32_t mark = 0;
-	if (rate > 0)
-		return;
 	if (pwrite(image, &mark, 4, at) < 0)
 		die("pwrite");
 	at += 4;
 }
 
+static const char first_label[LABEL + 1] =
+	"HDR100000000000000000V0000100010000000100026327026327 000000CTA 5.11.20.0       ";
+static const char second_label[LABEL + 1] =
+	"HDR2F0000000000                                   00                            ";
+static const char user_label[LABEL + 1] =
+	"UHL1000000000000002621440000262144SITE    HOST      VENDOR  MODEL   SERIAL      ";
+
+static void put_number(char *field, uint64_t value, int base, int width)
+{
+	while (width-- > 0) {
+		field[width] = "0123456789ABCDEF"[value % base];
+		value /= base;
+	}
+}
+
 static void put_labels(const char *form, uint64_t id, uint64_t fseq, uint64_t blocks)
 {
 	char label[LABEL + 8];
-	snprintf(label, sizeof label, "%s1%-17lX%-6s0001%04lu000100026327026327 %06lu%-13s%7s", form, id, "V00001",
-		 fseq % 10000, blocks % 1000000, "CTA 5.11.20.0", "");
+	memcpy(label, first_label, LABEL);
+	memcpy(label, form, 3);
+	put_number(label + 4, id, 16, 17);
+	put_number(label + 31, fseq % 10000, 10, 4);
+	put_number(label + 54, blocks % 1000000, 10, 6);
 	put_block(label, LABEL);
-	snprintf(label, sizeof label, "%s2F0000000000%35s00%28s", form, "", "");
+	memcpy(label, second_label, LABEL);
+	memcpy(label, form, 3);
 	put_block(label, LABEL);
-	snprintf(label, sizeof label, "%s1%010lu%010d%010d%-8s%-10s%-8s%-8s%-12s", form[0] == 'H' ? "UHL" : "UTL", fseq,
-		 BLOCK, BLOCK, "SITE", "HOST", "VENDOR", "MODEL", "SERIAL");
+	memcpy(label, user_label, LABEL);
+	label[1] = form[0] == 'H' ? 'H' : 'T';
+	put_number(label + 4, fseq, 10, 10);
 	put_block(label, LABEL);
 	put_mark();
 }
@@ -234,20 +253,32 @@ static void archive2(void)
 static const char *directory;
 static off_t image_size;
 
-/* One record into data; its payload size, 0 for a mark. */
+/* Length of the record at the head: it comes with the record before it, so that one call reads one record. */
+static uint32_t next_size;
+
+static void rewind_image(void)
+{
+	at = 0;
+	if (pread(image, &next_size, 4, 0) != 4)
+		die("image");
+}
+
+/* One record into data, which has room for it and its CRC; its payload size, 0 for a mark. */
 static uint32_t get_block(char *data)
 {
-	uint32_t size;
-	char *start = data - 4;
-	ssize_t got = pread(image, start, BLOCK + 12, at);
-	if (got < 4)
-		die("image");
-	memcpy(&size, start, 4);
+	uint32_t size = next_size, tail[2] = {0, 0};
 	if (size == 0) {
+		if (pread(image, tail, 8, at) < 4)
+			die("image");
 		at += 4;
+		next_size = tail[1];
 		return 0;
 	}
+	struct iovec v[2] = {{data, size + (size & 1)}, {tail, 8}};
+	if (preadv(image, v, 2, at + 4) < (ssize_t)size + 4 || tail[0] != size)
+		die("image");
 	at += size + (size & 1) + 8;
+	next_size = tail[1];
 	if (protect) {
 		uint32_t crc;
 		size -= 4;
@@ -258,20 +289,10 @@ static uint32_t get_block(char *data)
 	return size;
 }
 
-static uint32_t get_label(void)
-{
-	char label[4 + LABEL + 12];
-	uint32_t size;
-	if (pread(image, label, sizeof label, at) < 4)
-		die("image");
-	memcpy(&size, label, 4);
-	at += size ? size + (size & 1) + 8 : 4;
-	return size;
-}
-
 static void get_labels(void)
 {
-	while (get_label())
+	char label[LABEL + 8];
+	while (get_block(label))
 		;
 }
 
@@ -295,7 +316,7 @@ static void give_name(int fd, const char *temporary)
 
 static void retrieve(void)
 {
-	char temporary[4096], *data = memory + 4096;
+	char temporary[4096], *data = memory;
 	while (at < image_size) {
 		uint32_t size, sum = 1;
 		get_labels();
@@ -325,7 +346,7 @@ static void *write_behind(void *unused)
 			fd = create(temporary, sizeof temporary);
 			sum = 1;
 		}
-		char *data = memory + slot * STRIDE + 16;
+		char *data = memory + slot * STRIDE;
 		sum = libdeflate_adler32(sum, data, ring[slot].size);
 		if (write(fd, data, ring[slot].size) != ring[slot].size)
 			die("write");
@@ -347,11 +368,11 @@ static void retrieve2(void)
 	while (at < image_size) {
 		int first = 1;
 		get_labels();
-		uint32_t size = get_block(memory + slot * STRIDE + 16);
+		uint32_t size = get_block(memory + slot * STRIDE);
 		while (size) {
 			unsigned next = (slot + 1) % SLOTS;
 			sem_wait(&empty_slots);
-			uint32_t following = get_block(memory + next * STRIDE + 16);
+			uint32_t following = get_block(memory + next * STRIDE);
 			ring[slot].size = size;
 			ring[slot].first = first;
 			ring[slot].last = following == 0;
@@ -379,17 +400,16 @@ int main(int argc, char **argv)
 	if (memory == MAP_FAILED)
 		die("mmap");
 	prctl(PR_SET_TIMERSLACK, 1000UL);
-	if (!strcmp(what, "paced")) {
-		rate = atof(argv[2]) * 1e6;
-		source_ns = atol(argv[4]);
-	} else {
-		image = open(argv[2], O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-		if (image < 0)
-			die(argv[2]);
-		passes = atoi(argv[4]);
-		if (getenv("WRAP_AT"))
-			wrap_at = atoll(getenv("WRAP_AT"));
-	}
+	if (!strcmp(what, "paced"))
+		rate = atof(getenv("RATE_MB")) * 1e6;
+	if (getenv("SOURCE_NS"))
+		source_ns = atol(getenv("SOURCE_NS"));
+	if (getenv("WRAP_AT"))
+		wrap_at = atoll(getenv("WRAP_AT"));
+	image = open(argv[2], O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (image < 0)
+		die(argv[2]);
+	passes = atoi(argv[4]);
 	if (reading) {
 		struct stat s;
 		fstat(image, &s);
@@ -401,6 +421,10 @@ int main(int argc, char **argv)
 	double best = 1e9, best_cpu = 0;
 	for (int pass = 0; pass < passes; pass++) {
 		at = moved_bytes = moved_files = 0;
+		if (reading)
+			rewind_image();
+		if (getenv("FRESH") && ftruncate(image, 0) < 0)
+			die("ftruncate");
 		double begun = now(), used = cpu();
 		if (!strcmp(what, "archive"))
 			archive();
@@ -416,7 +440,7 @@ int main(int argc, char **argv)
 			best_cpu = cpu() - used;
 		}
 	}
-	if (image >= 0 && !reading && ftruncate(image, at) < 0)
+	if (!reading && wrap_at == (off_t)1 << 62 && ftruncate(image, at) < 0)
 		die("ftruncate");
 	printf("%.9f %lu %lu %.6f\n", best, moved_bytes, moved_files, best_cpu);
 	return 0;

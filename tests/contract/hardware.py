@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the contract suites run on: URLs of a drive and a changer, and how a scratch cartridge gets into the drive.
+"""What the contract suites run on: URLs of a drive and a changer, and how a scratch cartridge gets into
+the drive.
 
 By default a tape image and a virtual library made for each test. With CTA_TEST_TAPE_URL (and, for a library,
-CTA_TEST_CHANGER_URL and CTA_TEST_VID) in the environment the same tests run on that hardware; ITS CARTRIDGE IS
-OVERWRITTEN.
+CTA_TEST_CHANGER_URL and CTA_TEST_VID) in the environment the same tests run on that hardware; ITS CARTRIDGE
+IS OVERWRITTEN.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ VIDS = ("V00001", "V00002", "V00003")
 
 @dataclass(frozen=True)
 class Rig:
-    """A drive; ``changer_url`` is empty if a cartridge is in it already. ``fresh``: that cartridge is blank."""
+    """A drive; ``changer_url`` is empty if a cartridge is in it already. ``fresh``: that cartridge is
+    blank.
+    """
 
     tape_url: str
     changer_url: str = ""

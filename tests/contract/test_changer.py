@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every media changer must do, seen through Changer: a virtual library, or the one the environment names."""
+"""What every media changer must do, seen through Changer: a virtual library, or the one the environment
+names.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from cta_taped.admin.requester import group_option, requester_of, requester_opti
 from cta_taped.admin.site import Site, json_option, pass_site, settled
 from cta_taped.admin.sources import Source
 from cta_taped.admin.waiting import Queued
-from cta_taped.common.errors import CATALOGUE_EXISTS, CATALOGUE_REFUSED, CtaError
+from cta_taped.common.errors import CATALOGUE_EXISTS, CATALOGUE_REFUSED, SCHEDULER_REFUSED, CtaError
 from cta_taped.db.catalogue import ObjectKind
 from cta_taped.db.scheduler import ArchiveRequest, Requests
 
@@ -106,11 +106,11 @@ def archive(
     order = Order(site.disk_instance(instance), storage_class, requester, group, root_owner, checksum)
     problems = Problems()
     all_queued: list[Queued] = []
-    unchanged = of_root = 0
+    unchanged, of_root = 0, False
     try:
         for batch in _batches(sources.walk(paths, problems.add)):
             new = _not_archived(site, order.disk_instance, batch, problems)
-            of_root += sum(source.uid == 0 for source in new)
+            of_root = of_root or any(source.uid == 0 for source in new)
             unchanged += len(batch) - len(new)
             all_queued += _queue(site.scheduler.requests, _requests(order, new, problems), problems)
     finally:
@@ -118,11 +118,11 @@ def archive(
     waiting.finish(site, all_queued, wait, problems)
 
 
-def _tell(all_queued: Sequence[Queued], unchanged: int, of_root: int, root_owner: int) -> None:
+def _tell(all_queued: Sequence[Queued], unchanged: int, of_root: bool, root_owner: int) -> None:
     size = shown_size(sum(queued.size_bytes or 0 for queued in all_queued))
     note(f"{len(all_queued)} files ({size}) queued" + (f", {unchanged} left out" if unchanged else ""))
-    if of_root:
-        note(f"{of_root} files belong to root; uid {root_owner} is recorded as their owner")
+    if of_root and all_queued:
+        note(f"uid {root_owner} is recorded as the owner of files that belong to root")
 
 
 def _batches(files: Iterable[Source]) -> Iterator[list[Source]]:
@@ -167,10 +167,10 @@ def _queue(scheduler: Requests, batch: Sequence[ArchiveRequest], problems: Probl
     try:
         numbers = settled(scheduler.queue_archives, batch)
     except CtaError as error:
-        if error.spec is not CATALOGUE_REFUSED:
+        if error.spec not in (CATALOGUE_REFUSED, SCHEDULER_REFUSED):
             raise
         if len(batch) == 1:
-            problems.add(CtaError(error.spec, f"{batch[0].disk_file_path!r}: {error.detail}"))
+            problems.add(error)
             return []
         middle = len(batch) // 2
         return _queue(scheduler, batch[:middle], problems) + _queue(scheduler, batch[middle:], problems)

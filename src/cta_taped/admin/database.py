@@ -11,7 +11,7 @@ import click
 from cta_taped.admin.output import Problems
 from cta_taped.admin.site import Site, pass_site
 from cta_taped.common.errors import CATALOGUE_SCHEMA, SCHEDULER_SCHEMA, CtaError
-from cta_taped.db.backends import SchemaPart, check_schema, create_schema
+from cta_taped.db.backends import SchemaPart, check_schema, create_own_tables, create_schema
 
 
 def _parts_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +64,13 @@ def _create(url: str, part: SchemaPart) -> str:
     except CtaError as error:
         if error.spec not in (CATALOGUE_SCHEMA, SCHEDULER_SCHEMA):
             raise
-        check_schema(url, part)
+        try:
+            check_schema(url, part)
+        except CtaError:
+            # A database that CTA made has all but the tables of our own.
+            create_own_tables(url, part)
+            check_schema(url, part)
+            return "made by CTA, now with the tables that cta-taped needs beside CTA's"
         return "is there already and is left as it is"
     return "created"
 

@@ -177,12 +177,13 @@ def _option(
     completer = None
     if other is not None:
         completer = object_names(other, [one.name for one in fields(other) if one.key][-1])
+    # click takes even a default of None for a value that was given.
+    assumed: dict[str, Any] = {} if default is None else {"default": default, "show_default": True}
     return click.Option(
         [*spelling.options.split(), field.name],
         type=Size() if field.name.endswith("_bytes") else _TYPES[field.type],
         required=required,
-        default=default,
-        show_default=default is not None,
         help=spelling.help,
         shell_complete=completer,
+        **assumed,
     )

@@ -11,14 +11,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cta_taped.admin.output import Column, Problems, Row, listing, note, shown, shown_size
 from cta_taped.admin.site import Site
 from cta_taped.common.errors import SCHEDULER_REQUEST_FAILED, CtaError, Retry
-from cta_taped.db.scheduler import RequestId, Requests, RequestState
+from cta_taped.db.scheduler import Direction, RequestId, Requests, RequestState
 
 _POLL_S: Final = 1.0
 _QUESTIONS_PER_POLL: Final = 200
@@ -75,6 +75,7 @@ def wait(requests: Requests, all_queued: Sequence[Queued]) -> None:
     """
     waiting = deque(all_queued)
     try:
+        note(f"waiting for {len(waiting)} requests; an interrupt leaves them queued")
         with ExitStack() as stack:
             advance = _progress(stack, all_queued)
             outage = ""
@@ -148,6 +149,7 @@ def finish(site: Site, all_queued: Sequence[Queued], wait_for_end: bool, problem
     """
     if wait_for_end and all_queued:
         wait(site.scheduler.requests, all_queued)
+        _add_vids(site, all_queued)
         lost = sum(queued.state is not RequestState.DONE for queued in all_queued)
         if lost:
             what = f"{lost} of {len(all_queued)} requests failed or were cancelled"
@@ -155,6 +157,16 @@ def finish(site: Site, all_queued: Sequence[Queued], wait_for_end: bool, problem
     if all_queued or site.as_json:
         show(all_queued, site.as_json)
     problems.end()
+
+
+def _add_vids(site: Site, all_queued: Sequence[Queued]) -> None:
+    """Name the tapes of archived files whose jobs ended: the scheduler has forgotten, the catalogue knows."""
+    for queued in all_queued:
+        archived = queued.request.direction is Direction.ARCHIVE and queued.state is RequestState.DONE
+        if archived and not queued.vids and queued.archive_file_id is not None:
+            with suppress(CtaError):
+                copies = site.catalogue.files.copies(queued.archive_file_id)
+                queued.vids = tuple(copy.vid for copy in copies)
 
 
 def show(all_queued: Sequence[Queued], as_json: bool) -> None:

@@ -10,6 +10,7 @@ documentation: the example file in ``etc/`` is checked against them by a test.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -280,10 +281,8 @@ class Config(SiteConfig):
     def changer_lock(self) -> Path:
         """The lock file that serialises robot moves of this drive's library on this host."""
         lock_dir = self.library.lock_dir or self.state_dir.parent
-        return (
-            lock_dir
-            / f"library-{re.sub(r'[^A-Za-z0-9]+', '-', self.drive.changer).strip('-') or 'manual'}.lock"
-        )
+        digest = hashlib.sha256(self.drive.changer.encode()).hexdigest()[:16]
+        return lock_dir / f"library-{digest}.lock"
 
 
 def _directory(configured: Path | None, variable: str, default: str) -> Path:

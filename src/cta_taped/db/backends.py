@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import closing
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from cta_taped.common.errors import CONFIG_INVALID, CtaError
 
@@ -37,7 +36,7 @@ class SchemaPart(StrEnum):
 
 
 def _resolve(url: str, name: str) -> Callable[..., Any]:
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0]
     module = BACKENDS.get(scheme)
     if module is None:
         known = ", ".join(sorted(BACKENDS))

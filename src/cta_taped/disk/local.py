@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 from typing import Final
@@ -27,6 +28,9 @@ from cta_taped.disk.files import (
 )
 
 TEMPORARY_PREFIX: Final = b".cta-taped-"
+# Unique to this process, and not made of the destination's name, which may already have the full 255 bytes.
+_TEMPORARY: Final = b"%s%s-" % (TEMPORARY_PREFIX, os.urandom(6).hex().encode("ascii"))
+_COUNT: Final = itertools.count()
 
 # O_NONBLOCK: opening a FIFO would wait for its writer; it means nothing to a regular file.
 _SOURCE_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
@@ -87,9 +91,7 @@ class LocalDestination:
         directory, name = os.path.split(self._path)
         if name in (b"", b".", b".."):
             raise CtaError(DISK_NOT_A_FILE, f"{url!r} names a directory", url=url)
-        # The name does not derive from the destination's, which may already have the full 255 bytes.
-        token = os.urandom(8).hex().encode("ascii")
-        self._temporary = os.path.join(directory, TEMPORARY_PREFIX + token)  # noqa: PTH118 - bytes
+        self._temporary = b"%s/%s%d" % (directory, _TEMPORARY, next(_COUNT))
         try:
             self._refuse_existing()
             self._fd = os.open(self._temporary, _TEMPORARY_FLAGS, 0o666)

@@ -38,7 +38,7 @@ from cta_taped.session.progress import LABEL_BYTES_A_FILE, Beat, job_failure, ti
 from cta_taped.session.stop import StopRequest
 from cta_taped.session.writers import LAST, MORE, DestinationWriters, Finished, OpenDestination, Stream
 from cta_taped.tape.drive import TapeDrive
-from cta_taped.tape.files import FileReader
+from cta_taped.tape.files import VolumeReader
 
 _MOST_FAILURES_IN_A_ROW: Final = 10
 
@@ -109,7 +109,7 @@ class RetrieveRun:
     def __init__(
         self,
         drive: TapeDrive,
-        reader: FileReader,
+        reader: VolumeReader,
         host: RetrieveHost,
         limits: RetrieveLimits,
         stop: StopRequest,

@@ -7,7 +7,7 @@ from cta_taped.common.model import JobFailure, RetrieveJob
 from cta_taped.db.scheduler import RetrieveQueue
 from cta_taped.session.mount import MountSession
 from cta_taped.session.retrieve import RetrieveLimits, RetrieveRun
-from cta_taped.tape.volume import open_for_read
+from cta_taped.tape.formats import open_volume
 
 
 class RetrieveMount(MountSession[RetrieveJob]):
@@ -28,8 +28,8 @@ class RetrieveMount(MountSession[RetrieveJob]):
     def _transfer(self) -> None:
         mount, config, drive = self.mount, self.station.config, self.station.drive
         with self.positioning("position for reading"):
-            reader, protection = open_for_read(
-                drive, mount.vid, protection_enabled=config.transfer.block_protection
+            reader, protection = open_volume(
+                drive, mount.vid, mount.label_format, protection_enabled=config.transfer.block_protection
             )
         self.begin_transfer(str(protection))
         section = config.retrieve

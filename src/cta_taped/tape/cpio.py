@@ -19,7 +19,7 @@ from cta_taped.common.errors import (
     TAPE_SIZE,
     CtaError,
 )
-from cta_taped.tape.drive import PROTECTION_BYTES, TapeDrive
+from cta_taped.tape.drive import TapeDrive
 
 CRC_BYTES: Final = 4
 _HEADER_BYTES: Final = 76
@@ -48,8 +48,8 @@ def parse_cpio_header(block: bytes) -> tuple[int, int]:
 class CpioReader:
     """Reads files of a volume whose file f begins behind filemark f; a ``VolumeReader``.
 
-    ``first_object``: where file 1 begins, None when the format records no block ids. ``may_embed_crc``: blocks
-    may end in their own CRC32C, which the first block of a file decides.
+    ``first_object``: where file 1 begins, None when the format records no block ids. ``may_embed_crc``:
+    blocks may end in their own CRC32C, which the first block of a file decides.
     """
 
     def __init__(
@@ -86,15 +86,18 @@ class CpioReader:
                 self._drive.space_filemarks(fseq - here)
         self.standing_at = fseq
 
-    def open_file(self, archive_file_id: int, fseq: int) -> int:  # noqa: ARG002 - not recorded on these tapes
-        """Begin the file at which the tape stands; returns the size of its largest block, in bytes."""
+    def open_file(self, archive_file_id: int, fseq: int) -> int:
+        """Begin the file at which the tape stands; returns the size of its largest block, in bytes.
+
+        The archive file id is not recorded on these tapes.
+        """
         self.standing_at = None
         self._open_fseq = fseq
         self._left_bytes = None
         return self._block_size
 
     def read_block(self, buffer: memoryview) -> int:
-        """The next payload bytes, at the beginning of ``buffer`` (block size + PROTECTION_BYTES); 0 at the end.
+        """Put the next payload into ``buffer`` (block size + PROTECTION_BYTES); its length, 0 at the end.
 
         Raises CtaError TAPE_LABEL_FORMAT without a cpio header, TAPE_SIZE when the data end before the size
         that it names, TAPE_BLOCK_PROTECTION for a wrong embedded CRC, and as the drive.
@@ -118,7 +121,7 @@ class CpioReader:
             if not _ends_in_crc(buffer, length):
                 raise CtaError(
                     TAPE_BLOCK_PROTECTION,
-                    f"{self.vid} fSeq {self._open_fseq}: a block of {length} bytes does not match its own CRC32C",
+                    f"{self.vid} fSeq {self._open_fseq}: a block of {length} bytes does not match its CRC32C",
                 )
             length -= CRC_BYTES
         length = min(length, left)
@@ -129,7 +132,7 @@ class CpioReader:
         while self._drive.read_block(buffer):
             pass
 
-    def close_file(self, block_count: int) -> None:  # noqa: ARG002 - no trailer to compare with
+    def close_file(self, block_count: int) -> None:
         """End the file; the mark behind it was read, so the tape stands at the next one."""
         if self._open_fseq is None:
             raise CtaError(SYSTEM_INTERNAL, f"{self.vid}: no file is open")

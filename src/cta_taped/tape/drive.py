@@ -7,8 +7,8 @@ labels, files, sessions or libraries. No fake of it exists: tests put a virtual 
 Buffers: a payload buffer handed to ``write_block`` or ``read_block`` always has PROTECTION_BYTES spare bytes
 at its end, whether or not block protection is on, so that a CRC never costs a copy.
 
-A lost position is contained here: after a reset, a changed medium or a failed write nothing more is read or
-written until ``rewind`` or ``locate`` succeeded, because a write at a wrong place destroys data (scsi-tape
+A lost position is contained here: after a reset, a changed medium or most EIO nothing more is read or written
+until ``rewind`` or ``locate`` succeeded, because a write at a wrong place destroys data (scsi-tape
 reference 4.4: pass-through commands can swallow the unit attention that would have made st refuse).
 """
 
@@ -353,7 +353,8 @@ class TapeDrive(DriveControls):
         explained = failure.explain(operation, error, self.commands, self._port)
         if error.errno == errno.EIO:
             self._confused_st = True
-            if operation.loses_position or explained.spec is errors.DRIVE_RESET or not self._still_knows():
+            # At the end of data nothing has moved; every other EIO may have.
+            if explained.spec is not errors.TAPE_TRUNCATED:
                 self._lose_position()
         explained.evidence["position_known"] = self.position_known
         return explained
@@ -362,12 +363,6 @@ class TapeDrive(DriveControls):
         """READ POSITION; None also if a unit attention on the way says that the drive was reset."""
         found = self.commands.ask(cdb.read_position(), 20, data.parse_position)
         return found.object_id if self.position_known else None
-
-    def _still_knows(self) -> bool:
-        try:
-            return self._ask_position() is not None
-        except CtaError:
-            return False
 
     def _attention(self, sense: Sense) -> None:
         if sense.asc in (0x28, 0x29):

@@ -16,7 +16,7 @@ from cta_taped.common import errors
 from cta_taped.common.errors import CtaError, ErrorSpec
 from cta_taped.common.scsi import cdb
 from cta_taped.common.scsi.codes import Gmt, SenseKey
-from cta_taped.common.scsi.command import Commands, sense_evidence
+from cta_taped.common.scsi.command import Commands, ScsiError, sense_evidence
 from cta_taped.common.scsi.port import TapePort
 from cta_taped.common.scsi.sense import DRIVE, Sense, parse
 
@@ -25,30 +25,31 @@ _SENSE_BYTES: Final = 96
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of st: what an unexplained EIO means (``medium``), and what end of data means (``blank``).
-
-    ``loses_position``: after an EIO the tape cannot be trusted to stand where the next object belongs.
+    """An operation of st: what an unexplained EIO means (``medium``), and what end of data means
+    (``blank``).
     """
 
     name: str
     medium: ErrorSpec
     blank: ErrorSpec
-    loses_position: bool
 
 
-READ: Final = Operation("read", errors.TAPE_READ, errors.TAPE_TRUNCATED, False)
-WRITE: Final = Operation("write", errors.TAPE_WRITE, errors.TAPE_WRITE, True)
-MARK: Final = Operation("write of filemarks", errors.TAPE_WRITE, errors.TAPE_WRITE, True)
-FLUSH: Final = Operation("flush", errors.DRIVE_FLUSH_FAILED, errors.DRIVE_FLUSH_FAILED, True)
-SPACE: Final = Operation("spacing", errors.TAPE_POSITION, errors.TAPE_POSITION, True)
-REWIND: Final = Operation("rewind", errors.TAPE_POSITION, errors.TAPE_POSITION, True)
-LOAD: Final = Operation("load", errors.DRIVE_LOAD_TIMEOUT, errors.DRIVE_LOAD_TIMEOUT, True)
-UNLOAD: Final = Operation("unload", errors.DRIVE_UNLOAD_FAILED, errors.DRIVE_UNLOAD_FAILED, True)
-STATUS: Final = Operation("status", errors.DRIVE_IO, errors.DRIVE_IO, False)
+READ: Final = Operation("read", errors.TAPE_READ, errors.TAPE_TRUNCATED)
+WRITE: Final = Operation("write", errors.TAPE_WRITE, errors.TAPE_WRITE)
+MARK: Final = Operation("write of filemarks", errors.TAPE_WRITE, errors.TAPE_WRITE)
+FLUSH: Final = Operation("flush", errors.DRIVE_FLUSH_FAILED, errors.DRIVE_FLUSH_FAILED)
+SPACE: Final = Operation("spacing", errors.TAPE_POSITION, errors.TAPE_POSITION)
+REWIND: Final = Operation("rewind", errors.TAPE_POSITION, errors.TAPE_POSITION)
+LOAD: Final = Operation("load", errors.DRIVE_LOAD_TIMEOUT, errors.DRIVE_LOAD_TIMEOUT)
+UNLOAD: Final = Operation("unload", errors.DRIVE_UNLOAD_FAILED, errors.DRIVE_UNLOAD_FAILED)
+STATUS: Final = Operation("status", errors.DRIVE_IO, errors.DRIVE_IO)
 
 
 def explain(operation: Operation, error: OSError, commands: Commands, port: TapePort) -> CtaError:
-    """The failure behind an errno of ``port``; asks the drive if it is EIO. Never raises."""
+    """The failure behind an errno of ``port``. Never raises.
+
+    After EIO the drive is asked, which moves the tape by one object unless it stands at the end of data.
+    """
     evidence: dict[str, Any] = {"operation": operation.name, "errno": error.errno}
     reason = error.strerror or str(error)
     if error.errno == errno.EIO:
@@ -76,4 +77,18 @@ def _ask_why(operation: Operation, commands: Commands, port: TapePort) -> tuple[
         return operation.medium, None
     if gstat & Gmt.DR_OPEN:
         return errors.DRIVE_NO_CARTRIDGE, None
-    return operation.blank if gstat & Gmt.EOD else operation.medium, None
+    if operation.blank is operation.medium:
+        return operation.medium, None
+    at_end = gstat & Gmt.EOD or _is_end_of_data(commands)
+    return operation.blank if at_end else operation.medium, None
+
+
+def _is_end_of_data(commands: Commands) -> bool:
+    """Whether nothing is recorded from here on. st shows end of data only behind a filemark (st.c:
+    read_tape).
+    """
+    try:
+        commands.run(cdb.space_blocks(1))
+    except ScsiError as error:
+        return error.sense is not None and error.sense.key == SenseKey.BLANK_CHECK
+    return False

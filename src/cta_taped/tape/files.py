@@ -65,7 +65,12 @@ def read_header(drive: TapeDrive) -> FileHeader:
     Raises CtaError TAPE_LABEL_FORMAT, TAPE_NOT_A_MARK, TAPE_TRUNCATED at the end of data, and what reading
     raises; EmptyTapeError (TAPE_HEADER_MISMATCH) when the label is the one of an empty tape.
     """
-    first = labels.parse_first("HDR1", drive.read_label())
+    return read_rest_of_header(drive, drive.read_label())
+
+
+def read_rest_of_header(drive: TapeDrive, hdr1: bytes) -> FileHeader:
+    """As ``read_header``, after its first label was read."""
+    first = labels.parse_first("HDR1", hdr1)
     if first.is_prelabel:
         raise EmptyTapeError(
             TAPE_HEADER_MISMATCH, f"{first.vid} is labelled and empty: there is no file on it"

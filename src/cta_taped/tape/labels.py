@@ -334,20 +334,6 @@ class LabelWriter:
     Archive file ids and block counts are applied modulo their field, as CTA does.
     """
 
-    __slots__ = (
-        "_day_end_s",
-        "_eof1",
-        "_fixed_date",
-        "_hdr1",
-        "_identity",
-        "_uhl1",
-        "_utl1",
-        "_vid",
-        "eof2",
-        "hdr2",
-        "prelabel",
-    )
-
     def __init__(self, vid: str, identity: WriterIdentity, date: str | None = None) -> None:
         if date is not None and re.fullmatch(r"[ 0-9]\d{5}", date) is None:
             raise CtaError(CONFIG_USAGE, f"label date {date!r} is not of the form cyyddd, for example 026331")

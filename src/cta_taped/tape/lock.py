@@ -23,11 +23,13 @@ _LONGEST_PAUSE_S: Final = 2.0
 
 @contextmanager
 def robot_lock(path: Path, timeout_s: float, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock at ``path`` (created if missing); ``on_wait`` is called before each pause.
+    """Hold the lock at ``path`` (created if missing, with its directory); ``on_wait`` is called before
+    each pause.
 
     Raises LIBRARY_NOT_READY if it is not free within ``timeout_s``, SYSTEM_STATE_LOST if it cannot be used.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     except OSError as error:
         detail = f"robot lock {path} cannot be opened: {error.strerror}; check the lock directory"

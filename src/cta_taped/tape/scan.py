@@ -36,6 +36,7 @@ from cta_taped.tape.files import (
     FileHeader,
     Placeholder,
     read_header,
+    read_rest_of_header,
     read_trailer,
     recorded_block_id,
 )
@@ -52,9 +53,8 @@ _NO_HEADER: Final = _END | {
     TAPE_READ,
 }
 """What reading a header raises where there is none that can be read."""
-_PAYLOAD_OFFSET: Final = 4
 _TRAILER_OFFSET: Final = 5
-"""Object numbers of the payload and of EOF1 relative to HDR1, payload blocks not counted."""
+"""Object number of EOF1 relative to HDR1, payload blocks not counted."""
 _PLACEHOLDERS: Final = frozenset((len(kind.value), adler32(kind.value)) for kind in Placeholder)
 
 
@@ -136,10 +136,9 @@ class TapeScan:
             file = ScannedFile(self.vid, fseq, recorded_block_id(fseq, start))
             self.end_position = start
             try:
-                self._scan_file(file, start)
-            except CtaError as error:
-                if self._ends_here(error, start):
+                if not self._scan_file(file, start):
                     return
+            except CtaError as error:
                 file.error = error
             yield file
             if file.end_position is not None:
@@ -151,21 +150,26 @@ class TapeScan:
                     return
                 fseq, start = found
 
-    def _ends_here(self, error: CtaError, start: int) -> bool:
-        """Whether ``error`` means that no file begins at ``start``: end of data, or the empty tape's HDR1.
+    def _scan_file(self, file: ScannedFile, start: int) -> bool:
+        """Read the file at which the tape stands into ``file``; False when there is none.
 
-        st(4) shows end of data behind a filemark as two more marks; the position tells them from real ones.
+        Raises CtaError for the first thing that is wrong with it.
         """
-        if isinstance(error, EmptyTapeError) and start == FIRST_OBJECT:
+        try:
+            hdr1 = self._drive.read_label()
+        except CtaError as error:
+            if self._at_end(error, start):
+                return False
+            raise
+        try:
+            header = read_rest_of_header(self._drive, hdr1)
+        except EmptyTapeError:
+            if start != FIRST_OBJECT:
+                raise
             self._drive.read_filemark()
             self.prelabel = True
             self.end_position = self._drive.position()
-            return True
-        return error.spec in (TAPE_TRUNCATED, TAPE_LABEL_FORMAT) and self._drive.position() == start
-
-    def _scan_file(self, file: ScannedFile, start: int) -> None:
-        """Read the file at which the tape stands into ``file``; raises CtaError for the first thing wrong."""
-        header = read_header(self._drive)
+            return False
         file.written = header.first.creation_date
         file.host = header.user.host
         file.drive_serial = header.user.drive_serial
@@ -177,9 +181,8 @@ class TapeScan:
         try:
             trailer = read_trailer(self._drive)
         except CtaError as error:
-            # Without payload the first "mark" was the end of data already, and the tape has not moved.
-            ends = (start + _PAYLOAD_OFFSET, start + _TRAILER_OFFSET + file.blocks)
-            if error.spec is TAPE_LABEL_FORMAT and self._drive.position() in ends:
+            # Without payload, the mark read in its place may have been the end already.
+            if any(self._at_end(error, start + _TRAILER_OFFSET + blocks) for blocks in (file.blocks, -1)):
                 raise CtaError(
                     TAPE_TRUNCATED, f"{self.vid} fSeq {file.fseq}: the data end before the file does"
                 ) from error
@@ -187,6 +190,16 @@ class TapeScan:
         # The whole file has passed: what is wrong with its trailer does not lose the position.
         file.end_position = start + OBJECTS_PER_FILE + file.blocks
         self._demand_trailer(file, header, trailer)
+        return True
+
+    def _at_end(self, error: CtaError, object_id: int) -> bool:
+        """Whether ``error`` of reading at ``object_id`` means that the data end there.
+
+        Behind a filemark st(4) shows that as two more marks; the position tells them from real ones.
+        """
+        if error.spec is TAPE_LABEL_FORMAT:
+            return self._drive.position() == object_id
+        return error.spec is TAPE_TRUNCATED
 
     def _read_payload(self, file: ScannedFile, block_size: int) -> None:
         if len(self._buffer) < block_size + PROTECTION_BYTES:

@@ -154,7 +154,7 @@ def open_for_write(
         )
     if method is ProtectionMethod.CRC32C:
         drive.set_block_protection(BlockProtection.WRITE)
-    _demand_volume(read_volume_label(drive), vid)
+    demand_volume(read_volume_label(drive), vid)
     if last_fseq > 0:
         _verify_last_file(drive, vid, last_fseq)
     next_object = drive.position() if last_fseq > 0 else FIRST_OBJECT
@@ -201,7 +201,7 @@ def open_for_read(
         use = ProtectionUse.ON if protection_enabled else ProtectionUse.OFF_BUT_PRESENT
     if use is ProtectionUse.ON:
         drive.set_block_protection(BlockProtection.READ)
-    _demand_volume(read_volume_label(drive), wanted)
+    demand_volume(read_volume_label(drive), wanted)
     return FileReader(drive, wanted), use
 
 
@@ -213,7 +213,8 @@ def _usable_method(label: VolumeLabel, vid: str) -> ProtectionMethod:
     return label.protection
 
 
-def _demand_volume(label: VolumeLabel, vid: str) -> None:
+def demand_volume(label: VolumeLabel, vid: str) -> None:
+    """Raise CtaError TAPE_WRONG_VOLUME unless ``label`` is ``vid``'s."""
     if label.vid != vid:
         raise CtaError(
             TAPE_WRONG_VOLUME,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The place in a drive where a cartridge sits, and what the drive remembers between processes.
 
-``Bay`` is the seam between the SCSI side of a drive (``ssc``) and where its cartridge comes from: a bare image
-(``ImageBay``, here) or a library directory (``library.LibraryBay``).
+``Bay`` is the seam between the SCSI side of a drive (``ssc``) and where its cartridge comes from: a bare
+image (``ImageBay``, here) or a library directory (``library.LibraryBay``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from cta_taped.virtual.cartridge import Cartridge
 from cta_taped.virtual.encryption import Encryption
 from cta_taped.virtual.log_pages import Counters
+from cta_taped.virtual.reservation import Reservation
 from cta_taped.virtual.sense import NOT_LOADED, Sense
 
 
@@ -45,8 +46,8 @@ class Bay(Protocol):
         """Thread the cartridge that sits here unthreaded."""
         ...
 
-    def unload(self) -> None:
-        """Unthread it; the caller has closed it."""
+    def unload(self, cartridge: Cartridge) -> None:
+        """Unthread it; it is the bay's again."""
         ...
 
     def save(self) -> None:
@@ -61,7 +62,9 @@ class Bay(Protocol):
 class ImageBay:
     """One image that is always there; its drive remembers nothing when the process ends."""
 
-    def __init__(self, cartridge: Cartridge) -> None:
+    def __init__(self, cartridge: Cartridge, reservation: Reservation | None) -> None:
+        """``reservation``: of the image, None for one that nobody can write."""
+        self._reservation = reservation
         self.settings = DriveSettings()
         self.position: bytearray | mmap.mmap = bytearray(8)
         self._cartridge = cartridge
@@ -76,7 +79,7 @@ class ImageBay:
         self._threaded = True
         self._cartridge.image.locate(0)
 
-    def unload(self) -> None:
+    def unload(self, cartridge: Cartridge) -> None:
         """Unthread it; the image stays open until the port is closed."""
         self._threaded = False
 
@@ -86,3 +89,5 @@ class ImageBay:
     def close(self) -> None:
         """Close the image."""
         self._cartridge.close()
+        if self._reservation is not None:
+            self._reservation.release()

@@ -6,9 +6,9 @@ A cache, never the truth: it may lag behind the image, be missing, or belong to 
 runs a file; mapped, so that opening a large image reads a handful of pages and a killed process loses nothing
 that it had stored.
 
-File: a 64-byte header (magic, number of runs, number of objects known to be covered, inode of the image), then
-32 bytes a run: first object number, byte offset in the image, filemarks before it, record length (0 for
-filemarks), reserved. Little-endian, like the image.
+File: a 64-byte header (magic, number of runs, number of objects known to be covered, inode of the image),
+then 32 bytes a run: first object number, byte offset in the image, filemarks before it, record length (0
+for filemarks), reserved. Little-endian, like the image.
 """
 
 from __future__ import annotations

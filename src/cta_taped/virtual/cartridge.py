@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A cartridge: a tape image, its media type, and the memory chip in its shell.
 
-The chip's content is a JSON file beside the image; it holds what the image cannot say (barcode, media type,
-write protect tab, life counters, which objects were written with which key). It is written when a cartridge is
-unloaded and when a fact must not be lost, never per block. Where no file is given (a bare image) the memory
-lives as long as the process, except that encrypted objects always get their file.
+The chip's content is a JSON file beside the image; it holds what the image cannot say (barcode, media
+type, write protect tab, life counters, which objects were written with which key). It is written when a
+cartridge is unloaded and when a fact must not be lost, never per block. Where no file is given (a bare
+image) the memory lives as long as the process, except that encrypted objects always get their file.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def store_text(path: Path, text: str) -> None:
 
 
 class Cartridge:
-    """A cartridge whose image is open. ``protected``: its records end in the four CRC bytes of their block."""
+    """A cartridge whose image is open. ``protected``: its records end in the four CRC bytes of their
+    block.
+    """
 
     def __init__(
         self,
@@ -103,7 +105,6 @@ class Cartridge:
         memory_path: Path,
         *,
         bare: bool,
-        create: bool = False,
         fixed_protection: bool | None = None,
     ) -> None:
         """Open a cartridge. ``bare``: an image without a library around it, beside which no file should
@@ -116,7 +117,7 @@ class Cartridge:
         self._memory_path = memory_path
         self._bare = bare
         self.medium: Medium = medium(memory.media)
-        self.image = TapImage(image_path, self._index_path(image_path), create=create)
+        self.image = TapImage(image_path, self._index_path(image_path))
         self.vid = memory.barcode[:6]
         if not self.image.writable:
             memory.write_protected = True
@@ -132,7 +133,7 @@ class Cartridge:
         path = image_path.with_suffix(".index")
         if not self._bare or path.exists():
             return path
-        large = image_path.exists() and image_path.stat().st_size >= _SMALL_IMAGE
+        large = image_path.stat().st_size >= _SMALL_IMAGE
         return path if large and os.access(image_path.parent, os.W_OK) else None
 
     def _detect_protection(self) -> bool | None:
@@ -150,7 +151,9 @@ class Cartridge:
         return length == _LABEL_BYTES + CRC_BYTES and label[_LABEL_BYTES:] == crc
 
     def decide_protection(self, protected: bool) -> None:
-        """Object 0 is about to be written: whether the medium's records carry their protection information."""
+        """Object 0 is about to be written: whether the medium's records carry their protection
+        information.
+        """
         self.protected = protected if self._fixed_protection is None else self._fixed_protection
         if self.memory.protected != self.protected:
             self.memory.protected = self.protected

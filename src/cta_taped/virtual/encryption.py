@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tape data encryption of the virtual drive: SECURITY PROTOCOL IN and OUT, protocol 20h (SSC-4 8.5).
 
-The key itself is never kept, only its fingerprint: the simulator does not encipher, it marks which objects were
-written with which key and refuses to read them without it. No key management, no nonces.
+The key itself is never kept, only its fingerprint: the simulator does not encipher, it marks which
+objects were written with which key and refuses to read them without it. No key management, no nonces.
 """
 
 from __future__ import annotations

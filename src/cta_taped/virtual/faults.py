@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faults that a test or a trainer asks for: ``faults.json`` in the library's directory.
 
-A fault names a device, a command, how many matching commands pass before it strikes, how often it strikes, and
-what happens then. It is struck off in the file *before* it takes effect, so that it is consumed once even if the
-process dies of it. Not a list of what real devices do by themselves; without the file nothing is injected.
+A fault names a device, a command, how many matching commands pass before it strikes, how often it
+strikes, and what happens then. It is struck off in the file *before* it takes effect, so that it is
+consumed once even if the process dies of it. Not a list of what real devices do by themselves; without
+the file nothing is injected.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from cta_taped.virtual.sense import CheckCondition, Sense
 
 CHANGER: Final = "changer"
 FOREVER: Final = -1
-BLOCKS_BETWEEN_LOOKS: Final = 64
+BLOCKS_BETWEEN_LOOKS: Final = 16
 _HANG_POLL_S: Final = 0.02
 
 # fmt: off

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mode pages of the virtual drive: MODE SENSE and MODE SELECT in both sizes (SPC-4 7.5, SSC-4 8.3).
 
-A table says each page's default and which bits may be changed; the rest follows. The drive is strict where real
-ones are: a set PS bit, a changed read-only bit or a wrong length in a parameter list is refused.
+A table says each page's default and which bits may be changed; the rest follows. The drive is strict
+where real ones are: a set PS bit, a changed read-only bit or a wrong length in a parameter list is
+refused.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ PAGES: Final[dict[tuple[int, int], Page]] = {
 
 
 class ModePages:
-    """The current values; ``changes`` (page "PP/SS" to content in hexadecimal) is what survives the process."""
+    """The current values; ``changes`` (page "PP/SS" to content in hexadecimal) is what survives the
+    process.
+    """
 
     def __init__(self, changes: dict[str, str]) -> None:
         self.changes = changes
@@ -120,7 +123,8 @@ class ModePages:
     def select(self, cdb: bytes, parameters: bytes, density: int) -> list[tuple[int, int]]:
         """Take over a MODE SELECT list; returns the pages that it holds.
 
-        Raises CheckCondition 5/24/00 (SP set, PF clear with pages), 5/1A/00, 5/26/00; nothing is changed then.
+        Raises CheckCondition 5/24/00 (SP set, PF clear with pages), 5/1A/00, 5/26/00; nothing is changed
+        then.
         """
         if cdb[1] & 0x01:
             raise CheckCondition(INVALID_CDB_FIELD)

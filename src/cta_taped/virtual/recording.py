@@ -1,183 +1,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inside of a virtual drive: the cartridge threaded or not, and the way of a block to and from the tape.
+"""The way of a block to and from the virtual tape: READ, WRITE and WRITE FILEMARKS without their CDBs.
 
-Here are the hot paths, ``read_block`` and ``write_block``: READ(6) and WRITE(6) in variable mode into and out of
-the caller's own buffer, with block protection, encryption marks, early warning and faults, for a few
-microseconds a block. Commands other than these are in ``ssc``; what holds the cartridge is the bay's business.
+Here are the hot paths, ``read_block`` and ``write_block``: READ(6) and WRITE(6) in variable mode into and out
+of the caller's own buffer, with block protection, encryption marks, early warning and faults, for a few
+microseconds a block.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import struct
-from typing import Final
-
 from crc32c import crc32c
 
-from cta_taped.virtual import log_pages, mode_pages, serpentine
-from cta_taped.virtual.bay import Bay
 from cta_taped.virtual.block_index import MARK
 from cta_taped.virtual.cartridge import CRC_BYTES, Cartridge
-from cta_taped.virtual.faults import READ, WRITE, Fault, Faults, Kind, TimedOut
-from cta_taped.virtual.inquiry import UnitIdentity
-from cta_taped.virtual.media import MEDIA
+from cta_taped.virtual.faults import READ, WRITE, Fault, TimedOut
+from cta_taped.virtual.loading import NOWHERE, POSITION, LoadingUnit
 from cta_taped.virtual.sense import (
     EARLY_WARNING,
     END_NOT_FOUND,
     END_OF_DATA,
     GUARD_CHECK,
-    INCOMPATIBLE_MEDIUM,
     INVALID_CDB_FIELD,
-    MEDIUM_CHANGED,
-    NOT_LOADED,
-    POWER_ON,
     READ_CRC_ERROR,
     READ_ERROR,
-    REMOVAL_PREVENTED,
     VOLUME_OVERFLOW,
     WORM_OVERWRITE,
     WRITE_ERROR,
     WRITE_PROTECTED,
     CheckCondition,
-    Sense,
 )
 from cta_taped.virtual.tap_image import DamagedRecord
-from cta_taped.virtual.timing import Timing
-
-MAX_BLOCK_LTO: Final = 0x800000
-MAX_BLOCK_3592: Final = 0x200000
-_POSITION: Final = struct.Struct("<Q")
-NOWHERE: Final = -1
-_PREVENTED_ALERT: Final = 10
 
 
-def _accepted(product: str) -> frozenset[str]:
-    """Names of the media that a drive of this product takes; every one for a product of no known family."""
-    if "03592" in product:
-        generation = {"60": "3592JE", "70": "3592JF"}.get(product[5:7])
-        return frozenset({generation} if generation else MEDIA)
-    found = re.search(r"(?:TD|HH|Ultrium )(\d+)", product)
-    if found is None or int(found[1]) not in (7, 8, 9):
-        return frozenset(MEDIA)
-    level = int(found[1])
-    own = {f"LTO-{level}", f"LTO-{level - 1}"} | ({"LTO-7M"} if level == 8 else set())
-    return frozenset(own | {name for name in MEDIA if name.startswith("TEST")})
-
-
-class RecordingUnit:
-    """A drive's inside. Not for two threads at once, as a drive executes one command at a time."""
-
-    def __init__(self, identity: UnitIdentity, bay: Bay, faults: Faults, speed: float) -> None:
-        """``speed``: divisor of all times, 0 for none (see ``timing``)."""
-        self.identity = identity
-        self.bay = bay
-        self.faults = faults
-        self.max_block_bytes = MAX_BLOCK_3592 if identity.is_3592 else MAX_BLOCK_LTO
-        self._speed = speed
-        self._timing: Timing | None = None
-        self._accepted = _accepted(identity.product)
-        self._cartridge: Cartridge | None = None
-        self._ready: Cartridge | None = None
-        self._order = serpentine.AccessOrder()
-        self._mode = mode_pages.ModePages(bay.settings.mode)
-        self._pages = log_pages.PAGES_3592 if identity.is_3592 else log_pages.LTO_PAGES
-        self._position = bay.position
-        self._append_at = NOWHERE
-        self._early_at = self._end_at = 0
-        self._protected = False
-        self._host_written = bay.settings.counters.host_written
-        self._host_read = bay.settings.counters.host_read
-        self._blocks_left = 0
-        self.timeout_s = math.inf  # of the command in execution; st's own are longer than any test
-        self._lbp_write, self._lbp_read = self._mode.protection
-
-    # --- the cartridge -------------------------------------------------------------------------------------
-
-    def _admit(self) -> Cartridge:
-        """The threaded cartridge. Raises CheckCondition: not ready, or an attention that is still to be told."""
-        attention = self.bay.settings.attention
-        if not attention and self._cartridge is None:
-            found = self.bay.look()
-            if isinstance(found, Sense):
-                raise CheckCondition(found)
-            self._thread(found)
-        if attention:
-            asc, ascq = attention.pop(0)
-            self.bay.save()
-            raise CheckCondition(Sense(0x6, asc, ascq))
-        assert self._cartridge is not None
-        self._ready = self._cartridge
-        return self._ready
-
-    def _thread(self, cartridge: Cartridge) -> None:
-        if cartridge.medium.name not in self._accepted:
-            cartridge.close()
-            raise CheckCondition(Sense(0x3, INCOMPATIBLE_MEDIUM.asc, INCOMPATIBLE_MEDIUM.ascq))
-        self._cartridge = cartridge
-        self._append_at = NOWHERE
-        if self._speed:
-            self._timing = Timing(self._speed, cartridge.medium, cartridge.memory.capacity_bytes)
-        self._adopt_standing()
-
-    def _adopt_standing(self) -> None:
-        """Take over what the standing faults say about the medium."""
-        cartridge = self._cartridge
-        if cartridge is None:
-            return
-        standing = {fault.kind: fault for fault in self.faults.standing}
-        end = standing.get(Kind.EARLY_END)
-        self._end_at = end.size_bytes if end else cartridge.end_at
-        self._early_at = self._end_at - cartridge.memory.early_warning_bytes
-        self._protected = cartridge.memory.write_protected or Kind.WRITE_PROTECT in standing
-        self._append_at = NOWHERE
-
-    def _moved(self, cartridge: Cartridge) -> None:
-        _POSITION.pack_into(self._position, 0, cartridge.image.object)
-
-    def file_and_block(self) -> tuple[int, int]:
-        """Filemarks before the head, and blocks since the last of them. Raises CheckCondition: not ready."""
-        image = self._admit().image
-        marks = image.marks_before()
-        return marks, image.object - (image.object_after_mark(marks) if marks else 0)
-
-    def _keep(self) -> None:
-        """Bring the counters into the settings, and those and the index to disk."""
-        counters = self.bay.settings.counters
-        counters.host_written = counters.tape_written = self._host_written
-        counters.host_read = counters.tape_read = self._host_read
-        if self._cartridge is not None:
-            self._cartridge.image.checkpoint()
-        self.bay.save()
-
-    def power_cycle(self) -> None:
-        """The drive loses power: modes, key and position are gone, the cartridge is at its beginning."""
-        settings = self.bay.settings
-        settings.mode.clear()
-        settings.encryption = type(settings.encryption)()
-        settings.prevented = False
-        settings.attention[:] = [(POWER_ON.asc, POWER_ON.ascq)]
-        self._lbp_write = self._lbp_read = False
-        self._append_at = NOWHERE
-        self._ready = None
-        if self._cartridge is not None:
-            self._cartridge.image.locate(0)
-            self._moved(self._cartridge)
-        self.bay.save()
-
-    def close(self) -> None:
-        """Let go of drive and cartridge; what the drive knows stays with it. A second call does nothing."""
-        self._keep()
-        if self._cartridge is not None:
-            self._cartridge.close()
-            self._cartridge = self._ready = None
-        self.bay.close()
-
-    # --- blocks --------------------------------------------------------------------------------------------
+class RecordingUnit(LoadingUnit):
+    """A drive's head."""
 
     def read_block(self, buffer: memoryview) -> int:
-        """READ(6), variable mode: fill ``buffer`` with one block; the block's own length, which may exceed the
-        buffer's, or 0 for a filemark.
+        """READ(6), variable mode: fill ``buffer`` with one block; the block's own length, which may
+        exceed the buffer's, or 0 for a filemark.
 
         Raises CheckCondition; TimedOut and OSError for a fault.
         """
@@ -222,19 +81,6 @@ class RecordingUnit:
         at_object = self._cartridge.image.object if self._cartridge else NOWHERE
         return [fault for fault in self.faults.strike(opcode, self.timeout_s, at_object) if self._own(fault)]
 
-    def _own(self, fault: Fault) -> bool:
-        """Carry out a fault of the drive's own; whether it is one that concerns the block's bits."""
-        if fault.kind is Kind.ALERT:
-            self._raise_alerts(fault.alerts)
-        elif fault.kind is Kind.RESET:
-            self.power_cycle()
-        return fault.kind is Kind.FLIP
-
-    def _raise_alerts(self, flags: list[int]) -> None:
-        settings = self.bay.settings
-        settings.alerts = sorted({*settings.alerts, *flags})
-        self.bay.save()
-
     def _read(self, buffer: memoryview) -> int:
         cartridge = self._ready or self._admit()
         image = cartridge.image
@@ -243,7 +89,7 @@ class RecordingUnit:
             if length != MARK:
                 raise CheckCondition(END_NOT_FOUND if image.damaged else END_OF_DATA)
             image.skip()
-            _POSITION.pack_into(self._position, 0, image.object)
+            POSITION.pack_into(self._position, 0, image.object)
             return 0
         if cartridge.memory.keys or self.bay.settings.encryption.decrypting:
             refused = self.bay.settings.encryption.refusal(cartridge.key_at(image.object))
@@ -261,7 +107,7 @@ class RecordingUnit:
         except OSError as error:
             self.bay.settings.counters.read_errors += 1
             raise CheckCondition(READ_ERROR) from error
-        _POSITION.pack_into(self._position, 0, image.object)
+        POSITION.pack_into(self._position, 0, image.object)
         self._host_read += length
         return length
 
@@ -329,7 +175,7 @@ class RecordingUnit:
             self.bay.settings.counters.write_errors += 1
             raise CheckCondition(WRITE_ERROR) from error
         self._append_at = image.object
-        _POSITION.pack_into(self._position, 0, image.object)
+        POSITION.pack_into(self._position, 0, image.object)
         self._host_written += size
         if image.offset > self._early_at:
             raise CheckCondition(EARLY_WARNING)
@@ -369,7 +215,7 @@ class RecordingUnit:
                 self.bay.settings.counters.write_errors += 1
                 raise CheckCondition(WRITE_ERROR) from error
             self._append_at = image.object
-            _POSITION.pack_into(self._position, 0, image.object)
+            POSITION.pack_into(self._position, 0, image.object)
         if not immediate:
             if self._timing is not None:
                 self._timing.flush()
@@ -377,62 +223,3 @@ class RecordingUnit:
             self._keep()
         if count and image.offset > self._early_at:
             raise CheckCondition(EARLY_WARNING)
-
-    # --- loading -------------------------------------------------------------------------------------------
-
-    def load(self) -> None:
-        """Thread the cartridge, or rewind a threaded one. Raises CheckCondition when there is none."""
-        settings = self.bay.settings
-        if self._cartridge is None:
-            found = self.bay.look()
-            if found is NOT_LOADED:
-                self.bay.load()
-                settings.attention[:] = [(MEDIUM_CHANGED.asc, MEDIUM_CHANGED.ascq)]
-                self.bay.save()
-                return
-            if isinstance(found, Sense):
-                raise CheckCondition(found)
-            self._thread(found)
-        cartridge = self._admit()
-        cartridge.image.locate(0)
-        self._moved(cartridge)
-
-    def unload(self) -> None:
-        """Rewind and unthread the cartridge; one that is unthreaded already is left so.
-
-        Raises CheckCondition: none there, still loading, removal prevented.
-        """
-        settings = self.bay.settings
-        if self._cartridge is None:
-            found = self.bay.look()
-            if found is NOT_LOADED:
-                return
-            if isinstance(found, Sense):
-                raise CheckCondition(found)
-            self._cartridge = found
-        if settings.prevented:
-            self._raise_alerts([_PREVENTED_ALERT])
-            raise CheckCondition(REMOVAL_PREVENTED)
-        cartridge = self._cartridge
-        if self._timing is not None:
-            self._timing.rewind(cartridge.image.offset)
-            self._timing.unload()
-        cartridge.image.locate(0)
-        self._moved(cartridge)
-        self._keep()
-        memory, counters = cartridge.memory, settings.counters
-        memory.written_bytes += counters.host_written
-        memory.read_bytes += counters.host_read
-        memory.uncorrected_writes += counters.write_errors
-        memory.uncorrected_reads += counters.read_errors
-        cartridge.save()
-        settings.counters, settings.zero = type(counters)(), type(counters)()
-        self._host_written = self._host_read = 0
-        settings.alerts = []
-        settings.attention.clear()
-        self._mode.reset(mode_pages.DATA_PROTECTION)  # IBM drives end block protection with the mount
-        self._lbp_write = self._lbp_read = False
-        self._order.forget()
-        self._cartridge = self._ready = self._timing = None
-        self._append_at = NOWHERE
-        self.bay.unload()

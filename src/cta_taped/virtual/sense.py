@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sense data as the virtual devices build it, and the conditions that they report.
 
-Only building, for the simulator's side; the driver has its own parser (common.scsi), and they share nothing, so
-that an offset wrong on one side shows. Fixed format (SPC-4 4.5.3), with the bytes that IBM LTO drives append.
+Only building, for the simulator's side; the driver has its own parser (common.scsi), and they share nothing,
+so that an offset wrong on one side shows. Fixed format (SPC-4 4.5.3), with what IBM LTO drives append.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FIXED: Final = struct.Struct(">BBBiBI BBBB2x")  # bytes 0 to 17
 class Sense:
     """One condition: key, ASC, ASCQ and what a streaming device adds (SSC-4 table of sense data fields).
 
-    ``information`` is the signed residual (requested minus actual), None when not valid. ``deferred``: about an
-    earlier, buffered command (response code 71h).
+    ``information`` is the signed residual (requested minus actual), None when not valid. ``deferred``:
+    about an earlier, buffered command (response code 71h).
     """
 
     key: int
@@ -83,7 +83,7 @@ READ_ERROR: Final             = Sense(0x3, 0x11, 0x00)
 READ_CRC_ERROR: Final         = Sense(0x3, 0x10, 0x01)
 END_NOT_FOUND: Final          = Sense(0x3, 0x14, 0x03)
 MECHANICAL_POSITION: Final    = Sense(0x4, 0x15, 0x01)
-EJECT_FAILED: Final           = Sense(0x4, 0x53, 0x00)
+TRANSPORT_FAILED: Final       = Sense(0x4, 0x40, 0x02)
 LIST_LENGTH: Final            = Sense(0x5, 0x1A, 0x00)
 INVALID_OPCODE: Final         = Sense(0x5, 0x20, 0x00)
 INVALID_ELEMENT: Final        = Sense(0x5, 0x21, 0x01)

@@ -16,14 +16,13 @@ from typing import Final
 from cta_taped.common.scsi.port import Result
 from cta_taped.virtual import log_pages, serpentine
 from cta_taped.virtual.cartridge import Cartridge
+from cta_taped.virtual.density import report_densities
 from cta_taped.virtual.faults import LOAD, READ, TIMED_OUT, WRITE, TimedOut
 from cta_taped.virtual.inquiry import inquiry
-from cta_taped.virtual.media import MEDIA, Medium
-from cta_taped.virtual.recording import NOWHERE, RecordingUnit
+from cta_taped.virtual.loading import NOWHERE
+from cta_taped.virtual.media import MEDIA
+from cta_taped.virtual.positioning import PositioningUnit
 from cta_taped.virtual.sense import (
-    BEGINNING,
-    END_NOT_FOUND,
-    END_OF_DATA,
     FILEMARK,
     INVALID_CDB_FIELD,
     INVALID_OPCODE,
@@ -37,7 +36,6 @@ from cta_taped.virtual.sense import (
 
 _SHORT_POSITION: Final = struct.Struct(">BBxxIIxBHI")
 _LONG_POSITION: Final = struct.Struct(">BxxxIQQ8x")
-_DENSITY: Final = struct.Struct(">BBBHBHHHI8s8s20s")
 _CDB_LENGTH: Final = (6, 10, 10, 6, 16, 12, 6, 6)
 # Where a command's allocation length lies: offset, width.
 _ALLOCATION: Final[dict[int, tuple[int, int]]] = {
@@ -66,7 +64,7 @@ def _fault_code(cdb: bytes) -> int:
     return LOAD if cdb[0] == LOAD & 0xFF and cdb[4] & 0x01 else cdb[0]
 
 
-class StreamingDrive(RecordingUnit):
+class StreamingDrive(PositioningUnit):
     """A drive with its command set."""
 
     def execute(
@@ -87,6 +85,7 @@ class StreamingDrive(RecordingUnit):
         """Execute one command; its data. Raises CheckCondition; TimedOut and OSError for a fault."""
         if self.faults.look():
             self._adopt_standing()
+        self._blocks_left = 0
         opcode = cdb[0]
         if opcode not in (READ, WRITE):  # these two ask block by block
             try:
@@ -144,11 +143,7 @@ class StreamingDrive(RecordingUnit):
             raise CheckCondition(INVALID_CDB_FIELD)
         mounted = self._admit().medium if cdb[1] & 0x01 else None
         media = [mounted] if mounted else [MEDIA[name] for name in MEDIA if name in self._accepted]
-        seen: dict[int, Medium] = {}
-        for medium in media:
-            seen.setdefault(medium.density, medium)
-        body = b"".join(_density_descriptor(medium, medium is media[-1]) for medium in seen.values())
-        return struct.pack(">HH", len(body) + 2, 0) + body
+        return report_densities(media)
 
     # --- reading and writing by CDB ------------------------------------------------------------------------
 
@@ -198,83 +193,34 @@ class StreamingDrive(RecordingUnit):
     # --- positioning ---------------------------------------------------------------------------------------
 
     def _rewind(self, cdb: bytes, data_out: bytes) -> bytes:
-        cartridge = self._admit()
-        if self._timing is not None:
-            self._timing.rewind(cartridge.image.offset)
-        if cartridge.image.object:
-            cartridge.memory.beginning_passes += 1
-        cartridge.image.locate(0)
-        self._moved(cartridge)
+        self.rewind()
         return b""
-
-    def _go(self, cartridge: Cartridge, move: Callable[[], object]) -> None:
-        start = cartridge.image.offset
-        move()
-        if self._timing is not None:
-            self._timing.locate(start, cartridge.image.offset)
-        self._moved(cartridge)
-
-    def _locate(self, object_id: int) -> None:
-        cartridge = self._admit()
-        self._go(cartridge, lambda: cartridge.image.locate(object_id))
-        if object_id > cartridge.image.objects:
-            raise CheckCondition(END_OF_DATA)
 
     def _locate_10(self, cdb: bytes, data_out: bytes) -> bytes:
         if cdb[1] & 0x02 and cdb[8]:
             raise CheckCondition(INVALID_CDB_FIELD)
-        self._locate(int.from_bytes(cdb[3:7], "big"))
+        self.locate(int.from_bytes(cdb[3:7], "big"))
         return b""
 
     def _locate_16(self, cdb: bytes, data_out: bytes) -> bytes:
-        kind, identifier = cdb[1] >> 3 & 0x03, int.from_bytes(cdb[4:12], "big")
-        if kind == 2 or (cdb[1] & 0x02 and cdb[3]):
+        move = {0: self.locate, 1: self.locate_file}.get(cdb[1] >> 3 & 0x03)
+        if cdb[1] & 0x02 and cdb[3]:
             raise CheckCondition(INVALID_CDB_FIELD)
-        cartridge = self._admit()
-        image = cartridge.image
-        if kind == 0:
-            self._locate(identifier)
-        elif kind == 3:
-            self._go(cartridge, lambda: image.locate(image.objects))
+        if cdb[1] >> 3 & 0x03 == 3:
+            self.locate_end()
+        elif move is None:
+            raise CheckCondition(INVALID_CDB_FIELD)
         else:
-            self._go(cartridge, lambda: image.locate_file(identifier))
-            if identifier > image.marks:
-                raise CheckCondition(END_OF_DATA)
+            move(int.from_bytes(cdb[4:12], "big"))
         return b""
 
     def _space_6(self, cdb: bytes, data_out: bytes) -> bytes:
-        self._space(cdb[1] & 0x0F, int.from_bytes(cdb[2:5], "big", signed=True))
+        self.space(cdb[1] & 0x0F, int.from_bytes(cdb[2:5], "big", signed=True))
         return b""
 
     def _space_16(self, cdb: bytes, data_out: bytes) -> bytes:
-        self._space(cdb[1] & 0x0F, int.from_bytes(cdb[4:12], "big", signed=True))
+        self.space(cdb[1] & 0x0F, int.from_bytes(cdb[4:12], "big", signed=True))
         return b""
-
-    def _space(self, code: int, count: int) -> None:
-        """SPACE; the residual counts are magnitudes, as LTO drives report them (SSC-4 7.10)."""
-        if code not in (0, 1, 3):
-            raise CheckCondition(INVALID_CDB_FIELD)
-        cartridge = self._admit()
-        image = cartridge.image
-        left = 0
-        start = image.offset
-        crossed = False
-        if code == 3:
-            image.locate(image.objects)
-        elif code == 1:
-            left = image.space_marks(count)
-        else:
-            left = image.space_blocks(count)
-            crossed = left != 0 and image.cross_mark(1 if left > 0 else -1)
-        if self._timing is not None:
-            self._timing.locate(start, image.offset)
-        self._moved(cartridge)
-        if crossed:
-            raise CheckCondition(FILEMARK.with_information(abs(left)))
-        if left > 0:
-            raise CheckCondition((END_NOT_FOUND if image.damaged else END_OF_DATA).with_information(left))
-        if left < 0:
-            raise CheckCondition(BEGINNING.with_information(-left))
 
     def _read_position(self, cdb: bytes, data_out: bytes) -> bytes:
         action = cdb[1] & 0x1F
@@ -386,23 +332,6 @@ class StreamingDrive(RecordingUnit):
             raise CheckCondition(INVALID_OPCODE)
         self._order.generate(cdb, data_out, self._admit())
         return b""
-
-
-def _density_descriptor(medium: Medium, default: bool) -> bytes:
-    return _DENSITY.pack(
-        medium.density,
-        medium.density,
-        0x80 | (0x20 if default else 0),
-        0,
-        0,
-        0,
-        127,
-        medium.wraps * 32 & 0xFFFF,
-        min(0xFFFFFFFF, medium.capacity_bytes // 10**6),
-        b"LTO-CVE " if medium.suffix[0] in "LM" else b"IBM     ",
-        medium.density_name.encode().ljust(8)[:8],
-        medium.name.encode().ljust(20),
-    )
 
 
 _COMMANDS: Final[dict[int, Callable[[StreamingDrive, bytes, bytes], bytes]]] = {

@@ -21,26 +21,18 @@ from pathlib import Path
 from typing import Final
 
 from cta_taped.virtual.block_index import MARK, BlockIndex, Run
+from cta_taped.virtual.tap_walk import END, Walked, complete, stride, walk
 
 _LENGTH: Final = struct.Struct("<I")
-_BETWEEN: Final = struct.Struct("<II")
-_END_MARKER: Final = 0xFFFFFFFF
-MAX_RECORD: Final = 1 << 24
-END: Final = -1
-_SAMPLES: Final = 64
 
 
 class DamagedRecord(Exception):
     """The record under the head does not agree with its framing."""
 
 
-def stride(length: int) -> int:
-    """Bytes that a record of this length, or a filemark, takes in the image."""
-    return 8 + length + (length & 1) if length else 4
-
-
 class TapImage:
-    """An open image. ``object`` and ``offset``: the head's position; ``objects`` and ``marks``: what is there.
+    """An open image. ``object`` and ``offset``: the head's position; ``objects`` and ``marks``: what is
+    there.
 
     ``damaged``: the end of data is not an end but a record that cannot be followed.
     """
@@ -68,15 +60,14 @@ class TapImage:
         "writable",
     )
 
-    def __init__(self, path: Path, index_path: Path | None, *, create: bool = False) -> None:
+    def __init__(self, path: Path, index_path: Path | None) -> None:
         """Open an image, complete its index and stand at the beginning.
 
         Raises OSError when the file cannot be opened at all; one that cannot be written is opened read-only.
         """
-        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         self.writable = True
         try:
-            self._fd = os.open(path, flags, 0o644)
+            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
@@ -92,81 +83,12 @@ class TapImage:
         self._stride = self._run = self._run_first = self._run_offset = self._run_end = self._run_marks = 0
         status = os.fstat(self._fd)
         self.index = BlockIndex(index_path, status.st_ino)
-        self._complete(status.st_size)
+        self._adopt(complete(self._fd, status.st_size, self.index))
         self.locate(0)
 
-    # --- opening -------------------------------------------------------------------------------------------
-
-    def _complete(self, size_bytes: int) -> None:
-        """Trust the index as far as the image bears it out, then walk the rest by record headers alone."""
-        index = self.index
-        while index.runs:
-            last = index.run(index.runs - 1)
-            present = min(index.objects - last.first, (size_bytes - last.offset) // stride(last.length))
-            if present > 0:
-                index.cover(last.first + present)
-                break
-            index.cut(last.first)
-        if not all(map(self._confirmed, self._sample())):
-            index.cut(0)
-        self._erase_due = self._walk(size_bytes)
-
-    def _sample(self) -> range:
-        runs = self.index.runs
-        return range(0, runs, max(1, runs // _SAMPLES))
-
-    def _confirmed(self, number: int) -> bool:
-        """Whether the first and the last record of a run have their lengths where the index expects them."""
-        index = self.index
-        run = index.run(number)
-        end = index.run(number + 1).first if number + 1 < index.runs else index.objects
-        if end == run.first:
-            return True
-        if run.length > MAX_RECORD:
-            return False
-        expected = _LENGTH.pack(run.length)
-        tail = run.offset + (end - run.first) * stride(run.length) - 4
-        try:
-            return os.pread(self._fd, 4, run.offset) == expected and os.pread(self._fd, 4, tail) == expected
-        except (OSError, OverflowError):
-            return False
-
-    def _walk(self, size_bytes: int) -> bool:
-        """Extend the index to the end of data; whether something lies behind it that a write must cut off."""
-        index = self.index
-        fd = self._fd
-        run = index.run(index.runs - 1) if index.runs else Run(0, 0, 0, END)
-        at_object = index.objects
-        offset = run.offset + (at_object - run.first) * stride(run.length) if index.runs else 0
-        marks = run.marks_before + (at_object - run.first if run.length == MARK else 0)
-        head = os.pread(fd, 4, offset)
-        while len(head) == 4:
-            (length,) = _LENGTH.unpack(head)
-            if length == _END_MARKER:
-                break
-            if length > MAX_RECORD:
-                self.damaged = True
-                break
-            if length == MARK:
-                marks += 1
-                head = os.pread(fd, 4, offset + 4)
-            else:
-                between = os.pread(fd, 8, offset + stride(length) - 4)
-                if len(between) < 4:
-                    break
-                if between[:4] != head:
-                    self.damaged = True
-                    break
-                head = between[4:]
-            if length != run.length:
-                run = Run(at_object, offset, marks - (length == MARK), length)
-                index.append(run)
-            at_object += 1
-            offset += stride(length)
-        index.cover(at_object)
-        self.objects = at_object
-        self.marks = marks
-        return offset < size_bytes
+    def _adopt(self, walked: Walked) -> None:
+        self.objects, self.marks = walked.objects, walked.marks
+        self.damaged, self._erase_due = walked.damaged, walked.more_behind
 
     # --- positions -----------------------------------------------------------------------------------------
 
@@ -326,8 +248,7 @@ class TapImage:
         """Make the index anew from the image; the head stays at its object number."""
         here = self.object
         self.index.cut(0)
-        self.damaged = False
-        self._erase_due = self._walk(os.fstat(self._fd).st_size)
+        self._adopt(walk(self._fd, os.fstat(self._fd).st_size, self.index))
         self.locate(here)
 
     # --- writing -------------------------------------------------------------------------------------------

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of the database tests: a site on SQLite (one file, two files) and on a private PostgreSQL server."""
+"""Fixtures of the database tests: a site on SQLite and on a private PostgreSQL server."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
-import socket
+import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,48 +22,44 @@ _PG_BIN = max(
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A private server on a Unix socket; the URL up to the database's name. Ends with the tests."""
+def postgresql_server() -> Iterator[str]:
+    """A private server on a Unix socket; the URL with {database} to fill in. Ends with the tests."""
     if _PG_BIN is None:
         pytest.skip("PostgreSQL is not installed")
-    user = pwd.getpwuid(os.getuid()).pw_name
+    other: dict[str, str] = {}
     if os.getuid() == 0:
         # The server refuses to run as root.
-        user = "postgres" if any(entry.pw_name == "postgres" for entry in pwd.getpwall()) else "nobody"
-    directory = Path(tmp_path_factory.mktemp("pg"))
-    for parent in (directory, directory.parent, directory.parent.parent):
-        parent.chmod(0o755)
-    data, run = directory / "data", directory / "run"
-    for made in (data, run):
-        made.mkdir(mode=0o700)
-        if os.getuid() == 0:
-            shutil.chown(made, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    other = {"user": user} if os.getuid() == 0 else {}
-    subprocess.run(
-        [_PG_BIN / "initdb", "-D", data, "-A", "trust", "-U", "cta", "--no-sync", "-E", "UTF8"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd="/",
-        **other,  # type: ignore[call-overload]
-    )
-    server = subprocess.Popen(
-        [_PG_BIN / "postgres", "-D", data, "-k", run, "-p", str(port), "-h", "", "-F"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        **other,
-    )
-    try:
-        ready = [_PG_BIN / "pg_isready", "-q", "-h", run, "-p", str(port), "-t", "30"]
-        while subprocess.run(ready, check=False).returncode:
-            assert server.poll() is None, "the PostgreSQL server did not start"
-        yield f"postgresql://cta@/{{database}}?host={run}&port={port}"
-    finally:
-        server.terminate()
-        server.wait(30)
+        users = {entry.pw_name for entry in pwd.getpwall()}
+        other = {"user": "postgres" if "postgres" in users else "nobody"}
+    # Not below pytest's own directory: that one is closed to other users.
+    with tempfile.TemporaryDirectory(prefix="cta-taped-pg-") as name:
+        directory = Path(name)
+        if other:
+            shutil.chown(directory, other["user"])
+        data = directory / "data"
+        subprocess.run(
+            [_PG_BIN / "initdb", "-D", data, "-A", "trust", "-U", "cta", "--no-sync", "-E", "UTF8"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            **other,  # type: ignore[call-overload]
+        )
+        server = subprocess.Popen(
+            [_PG_BIN / "postgres", "-D", data, "-k", directory, "-h", "", "-F"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            **other,
+        )
+        try:
+            ready = [_PG_BIN / "pg_isready", "-q", "-h", directory, "-t", "30"]
+            while subprocess.run(ready, check=False).returncode:
+                assert server.poll() is None, "the PostgreSQL server did not start"
+                time.sleep(0.1)
+            yield f"postgresql://cta@/{{database}}?host={directory}"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small site for the database tests: libraries, pools, tapes, rules, and the steps that many tests begin with."""
+"""A small site for the database tests, and the steps that many tests begin with."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ BLOCKS = {
     "read position": (cdb.read_position(), "34 00 00 00 00 00 00 00 00 00"),
     "read position long": (cdb.read_position_long(), "34 06 00 00 00 00 00 00 00 00"),
     "locate": (cdb.locate(0x01020304), "2b 00 00 01 02 03 04 00 00 00"),
+    "space": (cdb.space_blocks(1), "11 00 00 00 01 00"),
+    "space back": (cdb.space_blocks(-2), "11 00 ff ff fe 00"),
     "mode sense": (cdb.mode_sense(0x0A, 0xF0, 48), "1a 00 0a f0 30 00"),
     "mode sense addresses": (
         cdb.mode_sense(0x1D, 0, 24, no_block_descriptor=True),

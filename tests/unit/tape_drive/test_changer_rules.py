@@ -8,7 +8,6 @@ are tested against the virtual library (tests/contract).
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from pathlib import Path
 
@@ -330,15 +329,17 @@ def test_lock_excludes_processes_and_dies_with_its_holder(library: TinyLibrary, 
 
 
 def test_lock_that_cannot_be_created(library: TinyLibrary, tmp_path: Path) -> None:
-    changer = Changer(library, tmp_path / "missing" / "lock")
+    (tmp_path / "file").touch()
+    changer = Changer(library, tmp_path / "file" / "lock")
     assert fails(changer.mount, "V00001", 0).spec is errors.SYSTEM_STATE_LOST
+    Changer(library, tmp_path / "missing" / "lock").mount("V00001", 0)
 
 
-def test_lock_leaves_no_descriptor(library: TinyLibrary, changer: Changer) -> None:
-    before = len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
+def test_lock_leaves_no_descriptor(library: TinyLibrary, changer: Changer, tmp_path: Path) -> None:
     changer.mount("V00001", 0)
     fails(changer.mount, "V00001", 0)
-    assert len(list(Path(f"/proc/{os.getpid()}/fd").iterdir())) == before
+    assert (tmp_path / "robot.lock").exists()
+    assert tmp_path / "robot.lock" not in {Path(link).resolve() for link in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from cta_taped.common.scsi.port import Result
 from cta_taped.tape.drive import TapeDrive
 
 BECOMING_READY = check(2, 0x04, 0x01)
+UNPROTECTED = reply("2b 98 90 08 60000000 00000000 ca f0 001c" + "00" * 28)
 ATTENTION = check(6, 0x28, 0x00)
 
 
@@ -63,6 +64,7 @@ def test_locate_after_a_write_flushes_first(port: ScriptedPort, drive: TapeDrive
 def test_locate_after_an_eio_rewinds_first(port: ScriptedPort, drive: TapeDrive) -> None:
     """st keeps its end-of-data state over a pass-through LOCATE (scsi-tape reference 2)."""
     port.answers[0x34] = [position(7)]
+    port.answers[0x1A] = [UNPROTECTED]
     port.reads = [failure(errno.EIO)]
     with pytest.raises(CtaError):
         drive.read_block(memoryview(bytearray(8)))

@@ -11,6 +11,7 @@ from scripted import NO_SENSE, SERIAL, ScriptedPort, check, failure, inquiry, po
 
 from cta_taped.common import errors
 from cta_taped.common.errors import CtaError, ErrorSpec
+from cta_taped.common.scsi.port import Result
 from cta_taped.tape.drive import BlockProtection, TapeDrive
 
 # CRC32C of "123456789" is E3069283h; it is appended with the least significant byte first.
@@ -175,9 +176,22 @@ def test_an_eio_is_explained_afterwards(
     with pytest.raises(CtaError) as caught:
         drive.read_block(memoryview(bytearray(84)))
     assert caught.value.spec is spec
-    assert drive.position_known
+    assert drive.position_known is (spec is errors.TAPE_TRUNCATED)
     if sense is not None and not isinstance(sense, OSError):
         assert caught.value.evidence["sense_key"] == sense.sense[2]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("space", "spec"), [(check(8, 0, 5), errors.TAPE_TRUNCATED), (check(3, 0x11, 0), errors.TAPE_READ)]
+)
+def test_end_of_data_that_st_does_not_show(
+    port: ScriptedPort, drive: TapeDrive, space: Result, spec: ErrorSpec
+) -> None:
+    port.answers[0x11] = [space]
+    port.reads = [failure(errno.EIO)]
+    with pytest.raises(CtaError) as caught:
+        drive.read_block(memoryview(bytearray(84)))
+    assert caught.value.spec is spec
 
 
 def test_flush_failure_has_its_own_code(port: ScriptedPort, drive: TapeDrive) -> None:

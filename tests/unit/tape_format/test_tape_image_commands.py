@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``cta-admin tape scan|extract|write`` as an operator runs them: output, exit status, what is left on disk."""
+"""``cta-admin tape scan|extract|write`` as an operator runs them: output, exit status, what is on disk."""
 
 from __future__ import annotations
 

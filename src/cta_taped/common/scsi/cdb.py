@@ -47,6 +47,11 @@ def locate(object_id: int) -> bytes:
     return struct.pack(">BBxIxxx", Opcode.LOCATE_10, 0, object_id)
 
 
+def space_blocks(count: int) -> bytes:
+    """SPACE(6) over blocks, backward if negative (SSC-4 7.12)."""
+    return struct.pack(">BB", Opcode.SPACE_6, 0) + count.to_bytes(3, "big", signed=True) + bytes(1)
+
+
 def mode_sense(page: int, subpage: int, length: int, *, no_block_descriptor: bool = False) -> bytes:
     """MODE SENSE(6), current values (SPC-4 6.12); every page used here fits its 255 bytes."""
     flags = 0x08 if no_block_descriptor else 0
@@ -108,8 +113,3 @@ def read_element_status(
 def move_medium(transport: int, source: int, destination: int, *, invert: bool) -> bytes:
     """MOVE MEDIUM between two elements (SMC-3 6.6); transport 0 is the default robot hand."""
     return struct.pack(">BxHHHxxBx", Opcode.MOVE_MEDIUM, transport, source, destination, invert)
-
-
-def initialize_element_status() -> bytes:
-    """INITIALIZE ELEMENT STATUS, a full inventory (SMC-3 6.4); takes minutes."""
-    return struct.pack(">B5x", Opcode.INITIALIZE_ELEMENT_STATUS)

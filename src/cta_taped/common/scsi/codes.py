@@ -16,11 +16,10 @@ class Opcode(IntEnum):
 
     TEST_UNIT_READY = 0x00
     REQUEST_SENSE = 0x03
-    INITIALIZE_ELEMENT_STATUS = 0x07
+    SPACE_6 = 0x11
     INQUIRY = 0x12
     MODE_SELECT_6 = 0x15
     MODE_SENSE_6 = 0x1A
-    LOAD_UNLOAD = 0x1B
     LOCATE_10 = 0x2B
     READ_POSITION = 0x34
     LOG_SENSE = 0x4D
@@ -209,11 +208,10 @@ ASC_TEXTS: Final[dict[tuple[int, int | None], str]] = {
 SHORT_S: Final = 60.0
 ROBOT_S: Final = 900.0
 TIMEOUTS_S: Final[dict[int, float]] = {
-    Opcode.LOAD_UNLOAD: 960.0,
+    Opcode.SPACE_6: 2940.0,
     Opcode.LOCATE_10: 2940.0,
     Opcode.MOVE_MEDIUM: ROBOT_S,
     Opcode.READ_ELEMENT_STATUS: ROBOT_S,
-    Opcode.INITIALIZE_ELEMENT_STATUS: 3600.0,
 }
 
 # Old LTO codes collide with those of STK 9840/9940: interpret them together with the product id.

@@ -95,7 +95,9 @@ def parse_element_status(reply: bytes) -> list[Element]:
         offset += PAGE_HEADER_BYTES
         if offset + page_length > end:
             raise ValueError(f"element status page of {page_length} bytes exceeds the reply")
-        if page_length and descriptor_bytes < _DESCRIPTOR.size:
+        if not page_length:
+            continue
+        if descriptor_bytes < _DESCRIPTOR.size:
             raise ValueError(f"element descriptor of {descriptor_bytes} bytes")
         page = reply[offset : offset + page_length]
         elements.extend(_elements(page, ElementType(kind), flags, descriptor_bytes))
@@ -104,7 +106,7 @@ def parse_element_status(reply: bytes) -> list[Element]:
 
 
 def _elements(page: bytes, kind: ElementType, flags: int, descriptor_bytes: int) -> Iterator[Element]:
-    for start in range(0, len(page) - descriptor_bytes + 1, descriptor_bytes or 1):
+    for start in range(0, len(page) - descriptor_bytes + 1, descriptor_bytes):
         yield _element(page[start : start + descriptor_bytes], kind, flags)
 
 

@@ -15,7 +15,7 @@ only then is there a lock, and under it the queues are not grouped again.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
@@ -70,7 +70,11 @@ class SqlMounts:
         self._backend_name = backend_name
 
     def next(
-        self, drive: DriveIdentity, criteria: MountCriteria, excluded_vids: Collection[str] = ()
+        self,
+        drive: DriveIdentity,
+        criteria: MountCriteria,
+        excluded_vids: Collection[str] = (),
+        reserve: Callable[[Mount], None] | None = None,
     ) -> Mount | None:
         """See ``Mounts.next``."""
         with self._database.read() as connection:
@@ -92,7 +96,10 @@ class SqlMounts:
             situation = self._situation(connection, drive, potentials)
             while (decision := decide(potentials, situation, criteria, excluded_vids)) is not None:
                 if self._still_waiting(decision.potential):
-                    return self._claim(connection, drive, mount_id, decision)
+                    mount = self._claim(connection, drive, mount_id, decision)
+                    if reserve is not None:
+                        reserve(mount)
+                    return mount
                 potentials = [other for other in potentials if other is not decision.potential]
         return None
 

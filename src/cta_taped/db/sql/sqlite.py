@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Engine, QueuePool, Table, create_engine, event, update
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -46,9 +46,9 @@ _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 def database_path(url: str) -> Path:
     """The absolute file of ``sqlite:///PATH``. Raises CONFIG_INVALID for anything else."""
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc or not path.startswith("/") or path.endswith("/") or "\0" in path:
+    path = unquote(url.removeprefix("sqlite:"))
+    relative = not path.startswith("/") or (path.startswith("//") and not path.startswith("///"))
+    if relative or path.endswith("/") or "\0" in path:
         raise CtaError(
             CONFIG_INVALID, f"database {url!r}: a file is named with its absolute path, sqlite:///PATH"
         )

@@ -259,20 +259,20 @@ class SqlTapes:
         return len(vids)
 
     def _refresh(self, vid: str) -> None:
-        size, copy = TAPE_FILE.c.logical_size_in_bytes, TAPE_FILE.c.copy_nb
+        c = TAPE_FILE.c
         statement = (
-            select((copy == 1).label("first"), func.count(), func.coalesce(func.sum(size), 0))
-            .where(TAPE_FILE.c.vid == vid)
-            .group_by(copy == 1)
+            select(c.copy_nb, func.count(), func.coalesce(func.sum(c.logical_size_in_bytes), 0))
+            .where(c.vid == vid)
+            .group_by(c.copy_nb)
         )
         with self._database.write() as connection:
             # The lock makes the sums agree with what a drive records at the same time.
             connection.execute(select(TAPE.c.vid).where(TAPE.c.vid == vid).with_for_update())
-            sums = {bool(first): (count, int(total)) for first, count, total in connection.execute(statement)}
-            (first_files, first_bytes), (other_files, other_bytes) = (
-                sums.get(True, (0, 0)),
-                sums.get(False, (0, 0)),
-            )
+            sums = connection.execute(statement).all()
+            first_files = sum(count for copy_nb, count, _ in sums if copy_nb == 1)
+            first_bytes = sum(int(total) for copy_nb, _, total in sums if copy_nb == 1)
+            other_files = sum(count for _, count, _ in sums) - first_files
+            other_bytes = sum(int(total) for _, _, total in sums) - first_bytes
             connection.execute(
                 update(TAPE)
                 .where(TAPE.c.vid == vid)

@@ -19,6 +19,8 @@ from cta_taped.db.schema_scheduler import DISK_SYSTEM_SLEEP_TRACKING, MOUNT_QUEU
 from cta_taped.db.sql.database import Database, chunks
 from cta_taped.db.sql.queues import FAMILIES, REQUEUED_MARKER, Family, appended, freed, move
 
+RELEASE_BATCH = 1000
+
 _F = MOUNT_QUEUE_LAST_FETCH.c
 
 
@@ -44,8 +46,10 @@ class SqlUpkeep:
                 statement = select(table.c.mount_id).distinct().where(condition)
                 owners.update(connection.execute(statement).scalars())
         dead = self._dead(family, owners, oldest)
-        if not dead:
-            return 0
+        return self._give_back(family, dead, limit) if dead else 0
+
+    def _give_back(self, family: Family, dead: list[int], limit: int) -> int:
+        """Jobs that these mounts hold go back to the queue, uncharged; how many of at most 2 x ``limit``."""
         active, pending = family.active, family.pending
         (_, in_active), (_, in_pending) = self._held(family)
         log = appended(active, REQUEUED_MARKER)
@@ -107,6 +111,14 @@ class SqlUpkeep:
         with self._catalogue.read() as connection:
             statement = select(c.session_id).where(c.session_id.is_not(None))
             return set(connection.execute(statement).scalars())
+
+    def release_mount(self, mount_id: int) -> int:
+        """See ``Upkeep.release_mount``."""
+        jobs = 0
+        for family in FAMILIES:
+            while moved := self._give_back(family, [mount_id], RELEASE_BATCH):
+                jobs += moved
+        return jobs
 
     def clean_stamps(self, age_s: int, limit: int) -> int:
         """See ``Upkeep.clean_stamps``."""

@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""cta-admin archive, retrieve and request, and the listings of files and queues, on real databases."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from adminsite import Admin, Tape
+
+from cta_taped.admin import diskpath, waiting
+from cta_taped.common.checksum import adler32
+from cta_taped.db.scheduler import Direction, RequestId
+from cta_taped.disk.files import local_path
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls follow each other quickly."""
+    monkeypatch.setattr(waiting, "_POLL_S", 0.02)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with files of unusual names, and with what cannot be archived."""
+    folder = tmp_path / "data"
+    (folder / "sub" / "deep").mkdir(parents=True)
+    (folder / "plain").write_bytes(b"plain")
+    (folder / "sub" / "two words").write_bytes(b"second")
+    (folder / "sub" / "deep" / ("long" * 40)).write_bytes(b"3")
+    (folder / "new\nline").write_bytes(b"4")
+    (Path(os.fsdecode(os.fsencode(folder) + b"/bad\xff"))).write_bytes(b"5")
+    return folder
+
+
+def _states(admin: Admin, *numbers: str) -> list[str]:
+    return [row["state"] for row in admin.json("request", "show", *numbers)]
+
+
+def test_a_folder_is_walked(admin: Admin, data: Path, tape: Tape) -> None:
+    outcome = admin.ok("--json", "archive", "-s", "single", data)
+    assert [row["path"] for row in outcome.json] == [
+        f"{data}/bad\\udcff",
+        f"{data}/new\\nline",
+        f"{data}/plain",
+        f"{data}/sub/deep/{'long' * 40}",
+        f"{data}/sub/two words",
+    ]
+    assert {row["state"] for row in outcome.json} == {"queued"}
+    assert "5 files (14 B) queued" in outcome.err
+    (queue,) = admin.json("showqueues")
+    assert (queue["mountType"], queue["tapepool"]) == ("ARCHIVE_FOR_USER", "pool")
+    assert (queue["queuedFiles"], queue["queuedBytes"], queue["mountPolicy"]) == (5, 14, "policy")
+    jobs = tape.write_all()
+    assert sorted(Path(os.fsdecode(local_path(job.source_url))).read_bytes() for job in jobs) == [
+        b"3",
+        b"4",
+        b"5",
+        b"plain",
+        b"second",
+    ]
+    assert all(job.owner_uid != 0 for job in jobs)
+    assert set(_states(admin, *(row["requestId"] for row in outcome.json))) == {"done"}
+    assert admin.json("sq") == []
+
+
+def test_problems_do_not_keep_the_others_out(admin: Admin, data: Path) -> None:
+    (data / "empty").touch()
+    os.mkfifo(data / "pipe")
+    (data / "link").symlink_to("plain")
+    with socket.socket(socket.AF_UNIX) as listener:
+        os.chdir(data)  # the address of a socket is short
+        listener.bind("sock")
+        os.chdir("/")
+        outcome = admin("--json", "archive", "-s", "single", data, data / "plain", "/nowhere")
+    assert outcome.status == 64
+    assert len(outcome.json) == 5
+    assert [line.split()[1] for line in outcome.err.splitlines()[:5]] == [
+        "CTA-DISK-011",
+        "CTA-DISK-010",
+        "CTA-DISK-010",
+        "CTA-DISK-010",
+        "CTA-DISK-001",
+    ]
+
+
+def test_root_owns_nothing(admin: Admin, tmp_path: Path, tape: Tape) -> None:
+    (tmp_path / "file").write_text("x")
+    outcome = admin.ok("archive", "-s", "single", tmp_path / "file", "--root-owner", "4711")
+    (job,) = tape.write_all()
+    uid = os.getuid()
+    assert job.owner_uid == (uid or 4711)
+    assert ("uid 4711 is recorded" in outcome.err) is (uid == 0)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_checksum(admin: Admin, data: Path, tape: Tape, asked: bool) -> None:
+    admin.ok("archive", "-s", "single", data / "plain", *(["--checksum"] if asked else []))
+    (job,) = tape.write_all()
+    assert job.adler32 == (adler32(b"plain") if asked else None)
+
+
+def test_again(admin: Admin, data: Path, tape: Tape) -> None:
+    """A queued file is refused, an archived one left out, a changed one refused; a new one is queued."""
+    admin.ok("archive", "-s", "single", data / "plain", data / "sub")
+    again = admin("archive", "-s", "single", data / "plain", data / "new\nline")
+    assert (again.status, "CTA-SCHEDULER-003" in again.err) == (74, True)
+    assert "1 files (1 B) queued" in again.err
+    tape.write_all()
+    os.utime(data / "plain", (1_800_000_000, 1_800_000_000))
+    outcome = admin("archive", "-s", "single", data)
+    assert outcome.status in (0, 64)
+    (data / "plain").write_bytes(b"other content")
+    changed = admin("archive", "-s", "single", data / "plain")
+    assert (changed.status, "CTA-CATALOGUE-008" in changed.err) == (64, True)
+    assert "changed since it was archived" in changed.err
+
+
+def test_an_unchanged_file_is_left_out(admin: Admin, data: Path, tape: Tape) -> None:
+    os.utime(data / "plain", (1_700_000_000, 1_700_000_000))
+    admin.ok("archive", "-s", "single", data / "plain")
+    tape.write_all()
+    outcome = admin.ok("archive", "-s", "single", data / "plain")
+    assert outcome.err == "cta-admin: 0 files (0 B) queued, 1 left out\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "status"),
+    [
+        ("archive -s nope FILE", "CTA-SCHEDULER-007", 64),
+        ("archive -s single -i nope FILE", "CTA-SCHEDULER-007", 64),
+        ("archive FILE", "CTA-CONFIG-004", 64),
+        ("archive -s single", "CTA-CONFIG-004", 64),
+        ("archive -s single --root-owner 0 FILE", "CTA-CONFIG-004", 64),
+        ("retrieve FILE --to /nowhere", "CTA-CONFIG-004", 64),
+        ("retrieve FILE", "CTA-CONFIG-004", 64),
+        ("retrieve FILE --to /tmp --verify-only", "CTA-CONFIG-004", 64),
+        ("retrieve FILE --verify-only", "CTA-CATALOGUE-007", 64),
+        ("retrieve 4242 --verify-only", "CTA-CATALOGUE-007", 64),
+        ("request show 7", "CTA-CONFIG-004", 64),
+        ("request show archive-4242", "CTA-SCHEDULER-006", 64),
+        ("request cancel retrieve-4242", "CTA-SCHEDULER-006", 64),
+        ("failedrequest rm x", "CTA-CONFIG-004", 64),
+        ("failedrequest rm archive-job-1", "CTA-SCHEDULER-006", 64),
+        ("failedrequest show retrieve-job-1", "CTA-SCHEDULER-006", 64),
+        ("failedrequest ls -l -S", "CTA-CONFIG-004", 64),
+        ("archivefile ls", "CTA-CONFIG-004", 64),
+        ("archivefile ls --id 4242", "CTA-CATALOGUE-007", 64),
+        ("tapefile ls --vid NOPE", "CTA-TAPE-019", 64),
+        ("tapefile ls --diskid 7", "CTA-CONFIG-004", 64),
+    ],
+)
+def test_bad_input(admin: Admin, data: Path, line: str, code: str, status: int) -> None:
+    outcome = admin(*(str(data / "plain") if word == "FILE" else word for word in line.split()))
+    assert outcome.status == status
+    assert code in outcome.err
+    assert "Traceback" not in outcome.err
+    assert all(part.startswith("cta-admin: ") for part in outcome.err.splitlines())
+
+
+def test_two_instances_must_be_told_apart(admin: Admin, data: Path) -> None:
+    admin.ok("di", "add", "-n", "other", "-m", "c")
+    outcome = admin("archive", "-s", "single", data / "plain")
+    assert outcome.err == "cta-admin: CTA-CONFIG-004 --instance is needed: one of local, other\n"
+
+
+def test_wait_until_done(admin: Admin, data: Path, tape: Tape) -> None:
+    thread = threading.Thread(target=lambda: (_until_queued(admin, 5), tape.write_all()))
+    thread.start()
+    outcome = admin.ok("--json", "archive", "-s", "single", data, "--wait")
+    thread.join()
+    assert {row["state"] for row in outcome.json} == {"done"}
+    assert {tuple(row["vids"]) for row in outcome.json} == {("V00001",)}
+    assert all(row["archiveId"] > 0 for row in outcome.json)
+
+
+def _until_queued(admin: Admin, files: int) -> None:
+    site = admin.site()
+    while sum(queue.waiting_files for queue in site.scheduler.requests.queues()) < files:
+        time.sleep(0.01)
+    site.close()
+
+
+def test_waiting_for_a_cancelled_request_fails(admin: Admin, data: Path) -> None:
+    admin.ok("archive", "-s", "single", data / "plain")
+    assert admin.ok("request", "cancel", "archive-1").out == "Request archive-1: cancelled.\n"
+    outcome = admin("--json", "request", "wait", "archive-1")
+    assert outcome.status == 74
+    assert [row["state"] for row in outcome.json] == ["cancelled"]
+    assert "CTA-SCHEDULER-009 1 of 1 requests" in outcome.err
+
+
+def test_waiting_outlasts_an_outage(
+    admin: Admin, data: Path, tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.ok("archive", "-s", "single", data / "plain")
+    tape.write_all()
+    scheduler, away = admin.root / "scheduler.db", admin.root / "away.db"
+    scheduler.rename(away)
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            away.rename(scheduler)
+
+    monkeypatch.setattr(waiting.time, "sleep", pause)
+    site = admin.site()
+    queued = waiting.Queued(RequestId(Direction.ARCHIVE, 1), "", None)
+    waiting.wait(site.scheduler.requests, [queued])
+    site.close()
+    assert queued.state == "done"
+    assert len(pauses) == 3
+
+
+def test_listings_of_files(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data)
+    tape.write_all()
+    rows = admin.json("tapefile", "ls", "--vid", "V00001")
+    assert [row["tf"]["fSeq"] for row in rows] == [1, 2, 3, 4, 5]
+    (row,) = admin.json("tf", "ls", "--path", data / "plain")
+    assert row["af"]["size"] == 5
+    assert row["af"]["checksum"] == [{"type": "ADLER32", "value": "00000007"}]
+    assert row["df"] == {
+        "diskId": diskpath.disk_file_id(bytes(data / "plain")),
+        "diskInstance": "local",
+        "ownerId": {"uid": os.getuid() or 65534, "gid": row["df"]["ownerId"]["gid"]},
+        "path": row["df"]["path"],
+    }
+    archive_id = row["af"]["archiveId"]
+    (file,) = admin.json("archivefile", "ls", "--id", archive_id)
+    assert file["tapeFiles"] == [
+        {"vid": "V00001", "copyNb": 1, "blockId": row["tf"]["blockId"], "fSeq": row["tf"]["fSeq"]}
+    ]
+    assert len(admin.json("af", "ls", "--all")) == 5
+    assert "V00001:1" in admin.ok("af", "ls", "--vid", "V00001").out
+    site = admin.site()
+    site.catalogue.files.delete(archive_id, site.author)
+    site.close()
+    (deleted,) = admin.json("recycletf", "ls", "--vid", "V00001")
+    assert (deleted["archiveFileId"], deleted["sizeInBytes"]) == (archive_id, 5)
+    assert deleted["recycleLogTime"] > 0
+
+
+def test_retrieve_by_folder_restores_the_tree(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data)
+    tape.write_all()
+    target = admin.root / "target"
+    target.mkdir(mode=0o750)
+    outcome = admin.ok("--json", "retrieve", data / "sub", data / "plain", "--to", target)
+    short = [row for row in outcome.json if "long" not in row["path"]]
+    assert [row["path"] for row in short] == [f"{data}/sub/two words", f"{data}/plain"]
+    inner = target / str(data / "sub")[1:]
+    assert inner.is_dir()
+    assert inner.stat().st_mode & 0o777 == 0o750
+    (queue,) = admin.json("sq")
+    assert (queue["mountType"], queue["vid"], queue["queuedFiles"]) == ("RETRIEVE", "V00001", 2)
+    tape.read_all()
+    assert set(_states(admin, *(row["requestId"] for row in outcome.json))) == {"done"}
+
+
+def test_retrieve_of_long_and_odd_names(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data)
+    jobs = tape.write_all()
+    target = admin.root / "target"
+    target.mkdir()
+    names = [os.fsdecode(local_path(job.source_url)) for job in jobs]
+    outcome = admin.ok("--json", "retrieve", *names, "--to", target)
+    assert len(outcome.json) == 5
+    for name in names:
+        assert (target / name[1:]).parent.is_dir()
+
+
+def test_retrieve_by_id(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data / "plain", data / "sub")
+    by_path = {job.disk_file_path: job.archive_file_id for job in tape.write_all()}
+    target = admin.root / "target"
+    target.mkdir()
+    long = by_path[f"{data}/sub/deep/{'long' * 40}"]
+    admin.ok("retrieve", str(by_path[f"{data}/plain"]), str(long), "--to", target)
+    (target / str(long)).write_text("in the way")
+    outcome = admin("retrieve", str(long), "--to", target)
+    assert (outcome.status, outcome.err.split()[1]) == (73, "CTA-DISK-012")
+
+
+def test_verify_only(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data / "plain")
+    tape.write_all()
+    outcome = admin.ok("--json", "retrieve", data / "plain", "--verify-only", "--vid", "V00001")
+    tape.read_all()
+    assert _states(admin, outcome.json[0]["requestId"]) == ["done"]
+    wrong = admin("retrieve", data / "plain", "--verify-only", "--vid", "V00009")
+    assert wrong.status != 0 and "V00009" in wrong.err
+
+
+def test_failed_requests(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data / "plain")
+    tape.fail_all("CTA-DISK-003", "the disk is broken")
+    (row,) = admin.json("failedrequest", "ls")
+    assert (row["requestType"], row["tapepool"], row["size"]) == ("ARCHIVE_REQUEST", "pool", 5)
+    assert "the disk is broken" in row["failureLogs"]
+    assert admin.json("fr", "show", row["objectId"]) == row
+    assert "the disk is broken" in admin.ok("fr", "ls", "--log").out
+    assert admin.json("fr", "ls", "--justretrieve") == []
+    assert admin.json("fr", "ls", "--tapepool", "other") == []
+    assert admin.json("fr", "ls", "--summary")[0] == {
+        "requestType": "ARCHIVE_REQUEST",
+        "totalFiles": 1,
+        "totalSize": 5,
+    }
+    assert admin.ok("fr", "rm", "--objectid", row["objectId"]).out.endswith("removed.\n")
+    assert admin.json("fr", "ls") == []
+
+
+@pytest.mark.parametrize(
+    "path", [b"/a", b"/a b/\xff\n%41", b"/" + b"x" * 99, b"/" + b"x" * 100, b"/" + b"\xff" * 40]
+)
+def test_disk_paths(path: bytes) -> None:
+    identifier = diskpath.disk_file_id(path)
+    assert len(identifier) <= diskpath.ID_LIMIT
+    assert local_path(diskpath.url(path)) == path
+    assert diskpath.path_of(identifier) in (path, None)
+    assert (diskpath.path_of(identifier) is None) is diskpath.is_hash(identifier)
+    assert diskpath.text(path).isprintable()
+
+
+@pytest.mark.parametrize("identifier", ["12345", "fxid:1", "/a b", "/%41", "sha256:00"])
+def test_foreign_ids_are_no_paths(identifier: str) -> None:
+    assert diskpath.path_of(identifier) is None
+
+
+def test_below() -> None:
+    assert diskpath.is_below(b"/a/b", b"/a") and diskpath.is_below(b"/a", b"/")
+    assert not diskpath.is_below(b"/ab", b"/a") and not diskpath.is_below(b"/a", b"/a")
