@@ -68,7 +68,7 @@ class Volume:
     paced_s: float
 
 
-QUICK = Volume(400 * MIB, 200 * MIB, 4000, 3, 100 * MIB, 0.8)
+QUICK = Volume(300 * MIB, 200 * MIB, 4000, 3, 100 * MIB, 0.6)
 FULL = Volume(3 * GIB, 600 * MIB, 20000, 5, 2 * GIB, 3.0)
 
 

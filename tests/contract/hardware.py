@@ -20,9 +20,7 @@ VIDS = ("V00001", "V00002", "V00003")
 
 @dataclass(frozen=True)
 class Rig:
-    """A drive; ``changer_url`` is empty if a cartridge is in it already. ``fresh``: that cartridge is
-    blank.
-    """
+    """A drive; no ``changer_url`` if a cartridge is in it already. ``fresh``: that cartridge is blank."""
 
     tape_url: str
     changer_url: str = ""

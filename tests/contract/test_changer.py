@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every media changer must do, seen through Changer: a virtual library, or the one the environment
-names.
-"""
+"""What every media changer must do, seen through Changer: a virtual library, or one named by environment."""
 
 from __future__ import annotations
 

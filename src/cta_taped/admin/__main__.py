@@ -63,6 +63,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "tapefile": Entry("cta_taped.admin.files:tapefile", "tf", "List the files of a tape."),
     "recycletf": Entry("cta_taped.admin.files:recycletf", "rtf", "List deleted and superseded copies."),
     "error": Entry("cta_taped.admin.error_table:error", "", "Explain the codes of failures."),
+    "ledger": Entry("cta_taped.admin.ledger:ledger", "", "Look at files on tape that are not yet recorded."),
     "db": Entry("cta_taped.admin.database:database", "", "Create and check the databases."),
     "config": Entry("cta_taped.admin.configuration:configuration", "", "Check and show the configuration."),
     **{
@@ -142,6 +143,9 @@ def run(arguments: Sequence[str]) -> int:
         return _INTERRUPTED
     except CtaError as error:
         return complain(error)
+    except UnicodeEncodeError as error:
+        # Only paths may be bytes that are no text; a database takes none of them.
+        return complain(CtaError(CONFIG_USAGE, f"{error.object!r} is not UTF-8 text"))
     except BrokenPipeError:
         # Nobody reads any more; what the interpreter flushes at its end must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

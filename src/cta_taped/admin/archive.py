@@ -120,7 +120,11 @@ def archive(
 
 def _tell(all_queued: Sequence[Queued], unchanged: int, of_root: bool, root_owner: int) -> None:
     size = shown_size(sum(queued.size_bytes or 0 for queued in all_queued))
-    note(f"{len(all_queued)} files ({size}) queued" + (f", {unchanged} left out" if unchanged else ""))
+    as_numbers = waiting.numbers(all_queued)
+    note(
+        f"{len(all_queued)} files ({size}) queued{as_numbers}"
+        + (f", {unchanged} left out" if unchanged else "")
+    )
     if of_root and all_queued:
         note(f"uid {root_owner} is recorded as the owner of files that belong to root")
 
@@ -143,7 +147,7 @@ def _not_archived(
             problems.add(
                 CtaError(
                     CATALOGUE_EXISTS,
-                    f"{diskpath.text(source.path)!r} changed since it was archived as file "
+                    f"{diskpath.quoted(source.path)} changed since it was archived as file "
                     f"{row.archive_file_id}; delete that one first, or archive under another name",
                 )
             )

@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from cta_taped.admin.output import printable
+from cta_taped.common.errors import DISK_NAME, CtaError
 
 ID_LIMIT: Final = 100
 """ARCHIVE_FILE.DISK_FILE_ID is VARCHAR(100) (catalogue schema 15)."""
@@ -24,7 +25,12 @@ _HASHED: Final = "sha256:"
 
 
 def absolute(path: str) -> bytes:
-    """The absolute path, without symbolic links being followed, as the kernel takes it."""
+    """The absolute path, without symbolic links being followed, as the kernel takes it.
+
+    Raises DISK_NAME for an empty path, which is a script's unset variable and not the present folder.
+    """
+    if not path:
+        raise CtaError(DISK_NAME, "a path is empty")
     return os.path.abspath(os.fsencode(path))  # noqa: PTH100 - Path has no bytes
 
 
@@ -36,6 +42,11 @@ def url(path: bytes) -> str:
 def text(path: bytes) -> str:
     """The path for people and for ARCHIVE_FILE_PATH columns: one line of valid text."""
     return printable(os.fsdecode(path))
+
+
+def quoted(path: bytes) -> str:
+    """The path in a message, with quotation marks."""
+    return repr(os.fsdecode(path))
 
 
 def disk_file_id(path: bytes) -> str:

@@ -70,7 +70,7 @@ _instance_option = click.option(
     "-i", "--instance", shell_complete=object_names(ObjectKind.DISK_INSTANCE, "name"), help="Disk instance."
 )
 _id_option = click.option(
-    "-I", "--id", "archive_file_id", type=click.IntRange(min=1), help="Archive file id."
+    "-I", "--id", "archive_file_id", type=click.IntRange(1, 2**63 - 1), help="Archive file id."
 )
 _disk_id_option = click.option("-f", "--diskid", "disk_file_id", help="Disk file id; needs --instance.")
 _path_option = click.option("--path", help="Path that 'cta-admin archive' was given.")

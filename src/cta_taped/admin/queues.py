@@ -6,6 +6,7 @@ Field names are those of upstream's JSON (ShowQueuesItem, FailedRequestLsItem) w
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -28,6 +29,7 @@ from cta_taped.common.errors import CONFIG_USAGE, SCHEDULER_NOT_FOUND, CtaError
 from cta_taped.db.catalogue import ObjectKind
 from cta_taped.db.scheduler import Direction, FailedRequest, QueueSummary
 
+_OBJECT_ID: Final = re.compile(r"(archive|retrieve)-job-([0-9]{1,18})")
 _QUEUE_COLUMNS: Final = (
     Column("mountType", "type"),
     Column("tapepool", "tapepool"),
@@ -168,12 +170,12 @@ def _object_id(one: FailedRequest) -> str:
 
 
 def _parsed(object_id: str) -> tuple[Direction, int]:
-    direction, _, number = object_id.partition("-job-")
-    if direction not in tuple(Direction) or not number.isdecimal():
+    found = _OBJECT_ID.fullmatch(object_id)
+    if found is None:
         raise CtaError(
             CONFIG_USAGE, f"{object_id!r} is no object id; expected archive-job-N or retrieve-job-N"
         )
-    return Direction(direction), int(number)
+    return Direction(found[1]), int(found[2])
 
 
 def _failed(one: FailedRequest) -> dict[str, Any]:

@@ -9,8 +9,11 @@ the rest is queued.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import click
 
@@ -21,18 +24,20 @@ from cta_taped.admin.requester import group_option, requester_of, requester_opti
 from cta_taped.admin.site import Site, json_option, pass_site, settled
 from cta_taped.admin.waiting import Queued
 from cta_taped.common.errors import (
+    CATALOGUE_LOST,
     CATALOGUE_NOT_FOUND,
     CONFIG_USAGE,
     DISK_EXISTS,
     DISK_NAME,
+    SCHEDULER_LOST,
     CtaError,
-    Retry,
 )
 from cta_taped.db.catalogue import ObjectKind, TapeFileRow
 from cta_taped.db.scheduler import RetrieveRequest
 from cta_taped.disk.files import OPEN_DESTINATION, disk_error
 
-_NOWHERE = "file:///dev/null"
+_NOWHERE: Final = "file:///dev/null"
+_ID: Final = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +125,14 @@ def retrieve(
                 )
                 number = settled(site.scheduler.requests.queue_retrieve, request)
             except CtaError as error:
-                if error.spec.retry is Retry.BACK_OFF:
+                if error.spec in (CATALOGUE_LOST, SCHEDULER_LOST):
                     raise
                 problems.add(error)
                 continue
             all_queued.append(Queued(number, wanted.name, wanted.size_bytes, wanted.archive_file_id))
     finally:
         size = shown_size(sum(queued.size_bytes or 0 for queued in all_queued))
-        note(f"{len(all_queued)} files ({size}) queued")
+        note(f"{len(all_queued)} files ({size}) queued{waiting.numbers(all_queued)}")
     waiting.finish(site, all_queued, wait, problems)
 
 
@@ -136,28 +141,24 @@ def _all_wanted(
 ) -> Iterator[Wanted]:
     seen: set[int] = set()
     for file in files:
-        found = 0
+        found, by_id = 0, _ID.fullmatch(file) is not None
         try:
-            rows = _by_id(site, int(file)) if file.isdecimal() else _by_path(site, file, instance)
+            rows = site.catalogue.files.copies(int(file)) if by_id else _by_path(site, file, instance)
             for row in rows:
                 found += 1
                 if row.archive_file_id not in seen:
                     seen.add(row.archive_file_id)
                     path = diskpath.path_of(row.disk_file_id)
-                    if path is None and not file.isdecimal():
+                    if path is None and not by_id:
                         path = diskpath.absolute(file)
                     yield Wanted(row.archive_file_id, row.size_bytes, row.owner_uid, row.gid, path)
         except CtaError as error:
-            if error.spec is not CATALOGUE_NOT_FOUND:
+            if error.spec not in (CATALOGUE_NOT_FOUND, DISK_NAME):
                 raise
             problems.add(error)
             continue
         if not found:
             problems.add(CtaError(CATALOGUE_NOT_FOUND, f"nothing was archived from {file!r}"))
-
-
-def _by_id(site: Site, archive_file_id: int) -> Iterable[TapeFileRow]:
-    return site.catalogue.files.copies(archive_file_id)
 
 
 def _by_path(site: Site, file: str, instance: str | None) -> Iterator[TapeFileRow]:
@@ -196,9 +197,9 @@ def _destination(folder: str, wanted: Wanted) -> str:
         _make_folders(top, inner)
         exists = os.path.lexists(destination)
     except OSError as error:
-        raise disk_error(OPEN_DESTINATION, diskpath.text(destination), error) from error
+        raise disk_error(OPEN_DESTINATION, os.fsdecode(destination), error) from error
     if exists:
-        raise CtaError(DISK_EXISTS, f"{diskpath.text(destination)!r} exists already")
+        raise CtaError(DISK_EXISTS, f"{diskpath.quoted(destination)} exists already")
     return diskpath.url(destination)
 
 
@@ -211,8 +212,9 @@ def _make_folders(top: bytes, inner: bytes) -> None:
     for part in inner.split(b"/")[:-1]:
         place += b"/" + part
         try:
-            os.mkdir(place, owner.st_mode & 0o7777)  # noqa: PTH102
+            os.mkdir(place)  # noqa: PTH102
         except FileExistsError:
             continue
+        os.chmod(place, stat.S_IMODE(owner.st_mode))  # noqa: PTH101
         if os.geteuid() == 0:
             os.chown(place, owner.st_uid, owner.st_gid)

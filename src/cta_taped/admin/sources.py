@@ -48,7 +48,12 @@ def walk(paths: Sequence[str], problem: Callable[[CtaError], None]) -> Iterator[
     """
     seen: set[bytes] = set()
     for path in paths:
-        for source in _below(diskpath.absolute(path), problem):
+        try:
+            top = diskpath.absolute(path)
+        except CtaError as error:
+            problem(error)
+            continue
+        for source in _below(top, problem):
             if source.path not in seen:
                 seen.add(source.path)
                 yield source
@@ -79,12 +84,12 @@ def _below(top: bytes, problem: Callable[[CtaError], None]) -> Iterator[Source]:
                     waiting += sorted((entry.path for entry in entries), reverse=True)
                 continue
         except OSError as error:
-            problem(disk_error(OPEN_SOURCE, diskpath.text(path), error))
+            problem(disk_error(OPEN_SOURCE, os.fsdecode(path), error))
             continue
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is not None:
-            problem(CtaError(DISK_NOT_A_FILE, f"{diskpath.text(path)!r} is {kind}"))
+            problem(CtaError(DISK_NOT_A_FILE, f"{diskpath.quoted(path)} is {kind}"))
         elif status.st_size == 0:
-            problem(CtaError(DISK_EMPTY_FILE, f"{diskpath.text(path)!r} is empty; tape has no place for it"))
+            problem(CtaError(DISK_EMPTY_FILE, f"{diskpath.quoted(path)} is empty; tape has no place for it"))
         else:
             yield Source(path, status.st_size, status.st_uid, status.st_gid, status.st_mtime)

@@ -60,6 +60,14 @@ class Queued:
         }
 
 
+def numbers(all_queued: Sequence[Queued]) -> str:
+    """The numbers of requests, as the end of a sentence."""
+    if not all_queued:
+        return ""
+    first, last = all_queued[0].request, all_queued[-1].request
+    return f" as {first}" if first == last else f" as {first} to {last}"
+
+
 def ask(requests: Requests, queued: Queued) -> None:
     """Bring what is known of one request up to date. Raises SCHEDULER_NOT_FOUND."""
     status = requests.status(queued.request)
@@ -142,7 +150,7 @@ def _progress(stack: ExitStack, all_queued: Sequence[Queued]) -> Callable[[Seque
 
 
 def finish(site: Site, all_queued: Sequence[Queued], wait_for_end: bool, problems: Problems) -> None:
-    """The end of a command that queued requests: wait if asked, list, and end with the first problem's
+    """The end of a command that queued requests: wait and list if asked, and end with the first problem's
     status.
 
     Requests that failed or were cancelled are a problem (SCHEDULER_REQUEST_FAILED).
@@ -154,7 +162,7 @@ def finish(site: Site, all_queued: Sequence[Queued], wait_for_end: bool, problem
         if lost:
             what = f"{lost} of {len(all_queued)} requests failed or were cancelled"
             problems.add(CtaError(SCHEDULER_REQUEST_FAILED, what))
-    if all_queued or site.as_json:
+    if wait_for_end or site.as_json:
         show(all_queued, site.as_json)
     problems.end()
 

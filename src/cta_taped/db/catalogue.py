@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The catalogue's seam: what the daemon asks about drives, tapes, files and administrative objects.
 
-What it is: four Protocols (``Drives``, ``Tapes``, ``Files``, ``Objects``), gathered in ``Catalogue``, and the
-values they answer with. What it is not: SQL (see ``db.sql``) or a choice of backend (see ``db.backends``).
-Why: a session asks questions; tables, transactions and drivers are somebody else's business.
+What it is: five Protocols (``Drives``, ``Tapes``, ``Files``, ``DiskSpaces``, ``Objects``), gathered in
+``Catalogue``, and the values they answer with. What it is not: SQL (see ``db.sql``) or a choice of backend
+(see ``db.backends``). Why: a session asks questions; tables, transactions and drivers are somebody else's
+business.
 
 Every method is one transaction. Every method raises CtaError: CATALOGUE_LOST when the database cannot be
 reached (try again later), CATALOGUE_CONFLICT (repeat at once), CATALOGUE_REFUSED (a constraint said no),
@@ -13,9 +14,8 @@ Times are seconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from cta_taped.common.model import (
@@ -27,6 +27,13 @@ from cta_taped.common.model import (
     TapeState,
     WrittenFile,
 )
+from cta_taped.db.diskspaces import DiskSpaces
+
+# Who speaks to the catalogue finds all of its values here.
+from cta_taped.db.objects import ObjectField as ObjectField
+from cta_taped.db.objects import ObjectKind as ObjectKind
+from cta_taped.db.objects import Objects as Objects
+from cta_taped.db.objects import ObjectValue as ObjectValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,82 +334,6 @@ class Files(Protocol):
         ...
 
 
-class ObjectKind(StrEnum):
-    """Administrative objects; the values are ``cta-admin``'s nouns."""
-
-    ADMIN = "admin"
-    DISK_INSTANCE = "diskinstance"
-    DISK_INSTANCE_SPACE = "diskinstancespace"
-    DISK_SYSTEM = "disksystem"
-    VIRTUAL_ORGANIZATION = "virtualorganization"
-    STORAGE_CLASS = "storageclass"
-    MEDIA_TYPE = "mediatype"
-    PHYSICAL_LIBRARY = "physicallibrary"
-    LOGICAL_LIBRARY = "logicallibrary"
-    TAPE_POOL = "tapepool"
-    ARCHIVE_ROUTE = "archiveroute"
-    TAPE = "tape"
-    MOUNT_POLICY = "mountpolicy"
-    REQUESTER_RULE = "requestermountrule"
-    GROUP_RULE = "groupmountrule"
-    ACTIVITY_RULE = "activitymountrule"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectField:
-    """One field of an administrative object: name, type (str, int or bool), and how it may be used.
-
-    ``key``: part of the identity. ``required``: must be given to ``add``. ``settable``: may be given to
-    ``add`` and ``change``; other fields are only listed. ``reference``: the value names an object of that
-    kind.
-    """
-
-    name: str
-    type: type[str] | type[int] | type[bool]
-    key: bool = False
-    required: bool = False
-    settable: bool = True
-    reference: ObjectKind | None = None
-
-
-ObjectValue = str | int | bool | None
-
-
-class Objects(Protocol):
-    """Create, change, remove and list administrative objects; field names as ``fields(kind)`` says."""
-
-    def fields(self, kind: ObjectKind) -> tuple[ObjectField, ...]:
-        """The fields of a kind, keys first, without the audit fields that ``find`` adds."""
-        ...
-
-    def add(self, kind: ObjectKind, values: Mapping[str, ObjectValue], author: Author) -> None:
-        """Create.
-
-        Raises CATALOGUE_EXISTS, CATALOGUE_NOT_FOUND (a referred object), CATALOGUE_REFUSED (values).
-        """
-        ...
-
-    def change(
-        self,
-        kind: ObjectKind,
-        key: Mapping[str, ObjectValue],
-        values: Mapping[str, ObjectValue],
-        author: Author,
-    ) -> None:
-        """Change the given fields. Raises CATALOGUE_NOT_FOUND, CATALOGUE_REFUSED."""
-        ...
-
-    def remove(self, kind: ObjectKind, key: Mapping[str, ObjectValue]) -> None:
-        """Remove. Raises CATALOGUE_NOT_FOUND, CATALOGUE_IN_USE (something still refers to it)."""
-        ...
-
-    def find(
-        self, kind: ObjectKind, where: Mapping[str, ObjectValue] | None = None
-    ) -> list[dict[str, ObjectValue]]:
-        """Objects whose fields equal ``where``, by key, with audit fields (creation_*, last_update_*)."""
-        ...
-
-
 class Catalogue(Protocol):
     """The whole catalogue. Connections are made when first needed and again after a loss."""
 
@@ -414,6 +345,9 @@ class Catalogue(Protocol):
 
     @property
     def files(self) -> Files: ...
+
+    @property
+    def disk_spaces(self) -> DiskSpaces: ...
 
     @property
     def objects(self) -> Objects: ...

@@ -184,9 +184,7 @@ class TapeDrive(DriveControls):
             left -= step
 
     def position(self) -> int:
-        """The logical object number of the next block or filemark. Raises TAPE_POSITION if it is not
-        known.
-        """
+        """The logical object number of the next block or filemark. Raises TAPE_POSITION if unknown."""
         self._check_position()
         object_id = self._ask_position()
         if object_id is None:
@@ -284,9 +282,7 @@ class TapeDrive(DriveControls):
         return blank
 
     def load(self) -> None:
-        """Load a cartridge that lies in the drive. Raises DRIVE_LOAD_TIMEOUT, DRIVE_NO_CARTRIDGE and
-        others.
-        """
+        """Load a cartridge that lies in the drive. Raises DRIVE_LOAD_TIMEOUT and others."""
         self._mt(MtOp.MTLOAD, 1, failure.LOAD)
 
     def unload(self) -> None:
@@ -303,9 +299,7 @@ class TapeDrive(DriveControls):
         return self._protection
 
     def set_block_protection(self, mode: BlockProtection) -> None:
-        """Switch logical block protection and verify it. Raises DRIVE_NO_PROTECTION if the drive lacks
-        CRC32C.
-        """
+        """Switch block protection and verify it. Raises DRIVE_NO_PROTECTION if the drive lacks CRC32C."""
         if self.identity().protection:
             protection.switch(self.modes, mode)
         elif mode is not BlockProtection.OFF:

@@ -63,13 +63,12 @@ class Library:
                 f"{directory} is not a virtual library; make one with 'cta-vtl create'",
                 path=str(path),
             )
-        self._database = connect(path)
         try:
+            self._database = connect(path)
             self.name = self.meta("logical_library")
             self.factor = parse_factor(self.meta("timing"))
             self.serial = self.meta("serial")
         except sqlite3.Error as error:
-            self._database.close()
             raise CtaError(CONFIG_VTL, f"{path}: {error}", path=str(path)) from error
 
     def close(self) -> None:
@@ -79,26 +78,38 @@ class Library:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One writer at a time, all or nothing."""
-        self._database.execute("BEGIN IMMEDIATE")
+        with self._translated():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            yield self._database
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+            yield
+        except sqlite3.Error as error:
+            raise CtaError(CONFIG_VTL, f"{self.directory / DATABASE}: {error}") from error
+
+    def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        with self._translated():
+            return self._database.execute(statement, values).fetchall()
 
     def meta(self, name: str) -> str:
         """A setting of the library. Raises CtaError CONFIG_VTL when it is missing."""
-        row = self._database.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        if row is None:
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", name)
+        if not rows:
             raise CtaError(CONFIG_VTL, f"{self.directory}: setting {name} is missing from {DATABASE}")
-        return str(row[0])
+        return str(rows[0][0])
 
     # --- what is where -------------------------------------------------------------------------------------
 
     def elements(self) -> list[Element]:
         """Every element, by address."""
-        rows = self._database.execute(
+        rows = self._rows(
             "SELECT e.address, e.kind, e.vid, c.barcode, e.source, e.by_operator,"
             " d.number, d.vendor, d.product, d.revision, d.serial, d.state, d.ready_at FROM element e"
             " LEFT JOIN cartridge c ON c.vid = e.vid LEFT JOIN drive d ON d.address = e.address"
@@ -292,12 +303,11 @@ class Library:
     # --- drives --------------------------------------------------------------------------------------------
 
     def drive_record(self, number: int) -> sqlite3.Row:
-        """A drive's row with the cartridge in it (``vid``)."""
-        row = self._database.execute(
+        """The row of an existing drive, with the cartridge in it (``vid``)."""
+        (row,) = self._rows(
             "SELECT d.*, e.vid FROM drive d JOIN element e ON e.address = d.address WHERE d.number = ?",
-            (number,),
-        ).fetchone()
-        assert isinstance(row, sqlite3.Row)
+            number,
+        )
         return row
 
     def update_drive(

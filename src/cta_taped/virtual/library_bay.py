@@ -16,13 +16,15 @@ import os
 import time
 from typing import Final
 
-from cta_taped.common.errors import DRIVE_BUSY, CtaError
+from pydantic import ValidationError
+
+from cta_taped.common.errors import CONFIG_VTL, DRIVE_BUSY, CtaError
 from cta_taped.virtual.bay import DriveSettings
 from cta_taped.virtual.cartridge import Cartridge
 from cta_taped.virtual.elements import DriveState
 from cta_taped.virtual.library import Library
 from cta_taped.virtual.reservation import Reservation
-from cta_taped.virtual.sense import BECOMING_READY, NO_MEDIUM, NOT_LOADED, Sense
+from cta_taped.virtual.sense import BECOMING_READY, CARTRIDGE_FAULT, NO_MEDIUM, NOT_LOADED, Sense
 
 _POSITION_BYTES: Final = 8
 
@@ -31,10 +33,16 @@ class LibraryBay:
     """A ``Bay`` in a library. It owns the library object that it is given."""
 
     def __init__(self, library: Library, number: int) -> None:
-        """Reserve the drive. Raises CtaError LIBRARY_ELEMENT, DRIVE_BUSY."""
+        """Reserve the drive. Raises CtaError LIBRARY_ELEMENT, DRIVE_BUSY, CONFIG_VTL."""
         self._library = library
         self._number = number
         library.drive(number)
+        kept = library.drive_record(number)["settings"]
+        try:
+            self.settings = DriveSettings.model_validate_json(kept)
+        except ValidationError as error:
+            text = f"{library.directory}: what drive {number} remembered cannot be read"
+            raise CtaError(CONFIG_VTL, text, drive=number) from error
         directory = library.directory / "drives"
         lock = directory / f"{number}.lock"
         lock.touch()
@@ -51,9 +59,7 @@ class LibraryBay:
             self.position: bytearray | mmap.mmap = mmap.mmap(fd, _POSITION_BYTES)
         finally:
             os.close(fd)
-        record = library.drive_record(number)
-        self.settings = DriveSettings.model_validate_json(record["settings"])
-        self._kept = record["settings"]
+        self._kept = kept
         self._closed = False
 
     def look(self) -> Cartridge | Sense:
@@ -66,12 +72,11 @@ class LibraryBay:
             return NOT_LOADED
         if record["ready_at"] > time.time():
             return BECOMING_READY
-        cartridge = Cartridge(
-            self._library.image_path(vid),
-            self._library.memory(vid),
-            self._library.memory_path(vid),
-            bare=False,
-        )
+        image, memory_path = self._library.image_path(vid), self._library.memory_path(vid)
+        try:
+            cartridge = Cartridge(image, self._library.memory(vid), memory_path, bare=False)
+        except OSError:
+            return CARTRIDGE_FAULT
         if record["fresh"]:
             self.settings.attention[:] = [(asc, ascq) for asc, ascq in json.loads(record["attention"])]
             self.position[:] = bytes(_POSITION_BYTES)

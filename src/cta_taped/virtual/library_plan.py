@@ -14,7 +14,8 @@ from typing import Final
 from cta_taped.common.errors import CONFIG_USAGE, CtaError
 from cta_taped.virtual.cartridge import new_memory, store_text
 from cta_taped.virtual.elements import FIRST_ADDRESS, Kind
-from cta_taped.virtual.library import DATABASE, Library, connect
+from cta_taped.virtual.faults import FaultFile
+from cta_taped.virtual.library import DATABASE, FAULTS, Library, connect
 from cta_taped.virtual.timing import parse_factor
 
 _SCHEMA: Final = """
@@ -80,6 +81,7 @@ def create_library(directory: Path, plan: Plan) -> None:
     for vid, memory in memories.items():
         (directory / "cartridges" / f"{vid}.tap").touch()
         store_text(directory / "cartridges" / f"{vid}.memory.json", memory.model_dump_json(indent=1))
+    store_text(directory / FAULTS, FaultFile().model_dump_json(indent=1))
     number = zlib.crc32(str(directory.resolve()).encode()) % 10**7
     # Built under another name, so that a half-made library is never taken for one.
     building = directory / f".{DATABASE}.new"

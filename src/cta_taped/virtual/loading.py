@@ -85,7 +85,8 @@ class LoadingUnit:
     def _thread(self, cartridge: Cartridge) -> None:
         if cartridge.medium.name not in self._accepted:
             cartridge.close()
-            raise CheckCondition(Sense(0x3, INCOMPATIBLE_MEDIUM.asc, INCOMPATIBLE_MEDIUM.ascq))
+            self.bay.settings.attention.clear()
+            raise CheckCondition(INCOMPATIBLE_MEDIUM)
         self._cartridge = cartridge
         self._append_at = NOWHERE
         if self._speed:

@@ -203,15 +203,15 @@ class StreamingDrive(PositioningUnit):
         return b""
 
     def _locate_16(self, cdb: bytes, data_out: bytes) -> bytes:
-        move = {0: self.locate, 1: self.locate_file}.get(cdb[1] >> 3 & 0x03)
-        if cdb[1] & 0x02 and cdb[3]:
+        kind, identifier = cdb[1] >> 3 & 0x03, int.from_bytes(cdb[4:12], "big")
+        if kind == 2 or (cdb[1] & 0x02 and cdb[3]):
             raise CheckCondition(INVALID_CDB_FIELD)
-        if cdb[1] >> 3 & 0x03 == 3:
+        if kind == 3:
             self.locate_end()
-        elif move is None:
-            raise CheckCondition(INVALID_CDB_FIELD)
+        elif kind == 1:
+            self.locate_file(identifier)
         else:
-            move(int.from_bytes(cdb[4:12], "big"))
+            self.locate(identifier)
         return b""
 
     def _space_6(self, cdb: bytes, data_out: bytes) -> bytes:

@@ -309,9 +309,10 @@ class StDevice:
         elif op in (MTFSF, MTFSFM):
             self._file, self._block, self._end = (file - undone if file >= 0 else file), -1, End.NONE
         elif op in (MTBSF, MTBSFM):
-            self._file, self._block, self._end = (file + undone if file >= 0 else file), 0, End.NONE
+            self._file = file + undone if self._file >= 0 else self._file
+            self._block, self._end = 0, End.NONE
         elif op == MTFSR and sense.filemark:
-            self._file, self._block, self._end = (self._file + 1 if file >= 0 else file), 0, End.FILEMARK
+            self._file, self._block, self._end = (self._file + 1 if self._file >= 0 else -1), 0, End.FILEMARK
         elif op == MTFSR:
             self._block, self._end = (block - undone if block >= undone else -1), End.NONE
         elif op == MTBSR and sense.filemark:

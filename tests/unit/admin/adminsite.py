@@ -13,6 +13,7 @@ import pytest
 from cta_taped.admin.__main__ import run
 from cta_taped.admin.site import Site
 from cta_taped.common.model import ArchiveJob, DesiredState, DriveIdentity, JobFailure, Mount, WrittenFile
+from cta_taped.db.ledger import Ledger
 from cta_taped.db.scheduler import Direction, MountCriteria
 
 SITE_FILE = """\
@@ -126,6 +127,17 @@ class Tape:
         self._deliver()
         return jobs
 
+    def keep_in_ledger(self, directory: Path) -> None:
+        """Take all queued jobs of the next mount into a ledger, as when the databases went away."""
+        directory.mkdir(parents=True)
+        mount = self._next_mount()
+        jobs = self._site.scheduler.archive.claim(self._drive, mount, 1000, 10**12)
+        written = [
+            WrittenFile("V00001", fseq, fseq, job.size_bytes, 7, 1_900_000_000, job)
+            for fseq, job in enumerate(jobs, 1)
+        ]
+        Ledger(directory).append(mount, written)
+
     def read_all(self) -> None:
         """Take all queued retrieve jobs of the next mount, and say that they are delivered."""
         mount = self._next_mount()
@@ -134,13 +146,16 @@ class Tape:
         self._deliver()
 
     def fail_all(self, code: str, text: str) -> None:
-        """Let all queued archive jobs fail until nobody tries them again, and tell so."""
+        """Let all queued archive jobs fail until nobody tries them again, and can be told so."""
         while any(queue.waiting_files for queue in self._site.scheduler.requests.queues()):
             mount = self._next_mount()
             while jobs := self._site.scheduler.archive.claim(self._drive, mount, 1000, 10**12):
                 failures = [JobFailure(job.job_id, code, text, charged=True) for job in jobs]
                 self._site.scheduler.archive.failed(mount, failures)
-        self._deliver()
+        reports = self._site.scheduler.reports
+        for report in reports.take(Direction.ARCHIVE, 1000):
+            while reports.undelivered(report, "nobody listens"):
+                (report,) = reports.take(Direction.ARCHIVE, 1)
 
     def _next_mount(self) -> Mount:
         self._site.catalogue.drives.register(self._drive, "1", "cta", [], DesiredState(up=True))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import threading
 import time
@@ -51,7 +52,7 @@ def test_a_folder_is_walked(admin: Admin, data: Path, tape: Tape) -> None:
         f"{data}/sub/two words",
     ]
     assert {row["state"] for row in outcome.json} == {"queued"}
-    assert "5 files (14 B) queued" in outcome.err
+    assert "5 files (14 B) queued as archive-1 to archive-5" in outcome.err
     (queue,) = admin.json("showqueues")
     assert (queue["mountType"], queue["tapepool"]) == ("ARCHIVE_FOR_USER", "pool")
     assert (queue["queuedFiles"], queue["queuedBytes"], queue["mountPolicy"]) == (5, 14, "policy")
@@ -79,6 +80,7 @@ def test_problems_do_not_keep_the_others_out(admin: Admin, data: Path) -> None:
         outcome = admin("--json", "archive", "-s", "single", data, data / "plain", "/nowhere")
     assert outcome.status == 64
     assert len(outcome.json) == 5
+    assert repr(f"{data}/empty") in outcome.err
     assert [line.split()[1] for line in outcome.err.splitlines()[:5]] == [
         "CTA-DISK-011",
         "CTA-DISK-010",
@@ -134,6 +136,9 @@ def test_an_unchanged_file_is_left_out(admin: Admin, data: Path, tape: Tape) -> 
         ("archive -s nope FILE", "CTA-SCHEDULER-007", 64),
         ("archive -s single -i nope FILE", "CTA-SCHEDULER-007", 64),
         ("archive FILE", "CTA-CONFIG-004", 64),
+        ("archive -s single ''", "CTA-DISK-014", 64),
+        ("retrieve '' --verify-only", "CTA-DISK-014", 64),
+        ("archive -s single --requester \udcff FILE", "CTA-CONFIG-004", 64),
         ("archive -s single", "CTA-CONFIG-004", 64),
         ("archive -s single --root-owner 0 FILE", "CTA-CONFIG-004", 64),
         ("retrieve FILE --to /nowhere", "CTA-CONFIG-004", 64),
@@ -155,7 +160,7 @@ def test_an_unchanged_file_is_left_out(admin: Admin, data: Path, tape: Tape) -> 
     ],
 )
 def test_bad_input(admin: Admin, data: Path, line: str, code: str, status: int) -> None:
-    outcome = admin(*(str(data / "plain") if word == "FILE" else word for word in line.split()))
+    outcome = admin(*(str(data / "plain") if word == "FILE" else word for word in shlex.split(line)))
     assert outcome.status == status
     assert code in outcome.err
     assert "Traceback" not in outcome.err
@@ -215,6 +220,31 @@ def test_waiting_outlasts_an_outage(
     site.close()
     assert queued.state == "done"
     assert len(pauses) == 3
+
+
+def test_waiting_on_a_terminal_shows_progress(
+    admin: Admin, data: Path, tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.ok("archive", "-s", "single", data / "plain")
+    tape.write_all()
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    outcome = admin.ok("--json", "request", "wait", "archive-1")
+    assert "1/1 files" in outcome.err
+    assert [row["vids"] for row in outcome.json] == [["V00001"]]
+
+
+def test_ledger(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.add_drive("TD1")
+    admin.add_drive("TD2")
+    assert admin.json("ledger", "ls") == []
+    assert not (admin.root / "state").exists()
+    admin.ok("archive", "-s", "single", data / "plain")
+    tape.keep_in_ledger(admin.root / "state" / "TD1")
+    (row,) = admin.json("ledger", "ls", "TD1")
+    assert (row["driveName"], row["vid"], row["fSeq"], row["recorded"]) == ("TD1", "V00001", 1, False)
+    assert (row["path"], row["size"], row["adler32"]) == (f"{data}/plain", 5, "00000007")
+    assert admin.json("ledger", "ls") == [row]
+    assert admin.json("ledger", "ls", "TD2") == []
 
 
 def test_listings_of_files(admin: Admin, data: Path, tape: Tape) -> None:

@@ -115,6 +115,7 @@ def test_a_disabled_library_can_be_enabled(admin: Admin) -> None:
         ("mt add -n y -t t -c 18XB -m c", "CTA-CONFIG-004", "18XB"),
         ("ll ch -n lib --disabled maybe", "CTA-CONFIG-004", "maybe"),
         ("tape add -v toolong7 --mt LTO9 --ve IBM -l lib -t pool", "CTA-CATALOGUE-003", "toolong7"),
+        ("di add -n \udcff -m c", "CTA-CONFIG-004", "not UTF-8"),
         ("nonsense ls", "CTA-CONFIG-004", "nonsense"),
         ("di nonsense", "CTA-CONFIG-004", "nonsense"),
     ],

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import sqlite3
 import subprocess
@@ -12,12 +13,16 @@ import time
 from pathlib import Path
 
 import pytest
-from dbsite import ANYTHING, AUTHOR, Site, make_site
+from dbsite import ANYTHING, AUTHOR, BACKEND, Site, make_site
+from sqlalchemy import event
 
 from cta_taped.common.errors import CtaError
+from cta_taped.common.model import DriveReport, DriveStatus
+from cta_taped.db.backends import open_scheduler
 from cta_taped.db.catalogue import ObjectKind
 from cta_taped.db.scheduler import RequestId, RequestState
 from cta_taped.db.sql import sqlite
+from cta_taped.db.sql.scheduler import SqlScheduler
 
 _WORKER = Path(__file__).with_name("dbworker.py")
 
@@ -100,6 +105,35 @@ def test_killed_drives_lose_nothing(tmp_path: Path, kills: int) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
+    site.catalogue.close()
+    site.scheduler.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(12))
+def test_a_tape_let_go_during_a_decision_is_not_taken_with_its_old_fseq(
+    postgresql_url: str, moment: int
+) -> None:
+    site = make_site(postgresql_url, postgresql_url)
+    first, second = site.register(1), site.register(2)
+    site.archive(2)
+    running = site.mount(first)
+    jobs = site.scheduler.archive.claim(first, running, 1, 10**12)
+    scheduler = open_scheduler(site.scheduler_url, site.catalogue_url, BACKEND)
+    assert isinstance(scheduler, SqlScheduler)
+    seen = itertools.count()
+
+    # The first drive ends its mount after one of the statements of the second drive's decision.
+    @event.listens_for(scheduler.mounts._catalogue.engine, "after_cursor_execute")
+    def finish(*_: object) -> None:
+        if next(seen) == moment:
+            site.record(first, running, jobs)
+            report = DriveReport(1, time.time(), DriveStatus.UP, last_mount_id=running.mount_id)
+            site.catalogue.drives.publish(first, [report])
+
+    mount = scheduler.mounts.next(second, ANYTHING)
+    assert mount is None or mount.last_fseq == site.catalogue.tapes.facts(mount.vid).last_fseq
+    scheduler.close()
     site.catalogue.close()
     site.scheduler.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dbsite import Site, make_site
+from sqlalchemy import text
 
 from cta_taped.common.errors import CtaError
 from cta_taped.db.backends import (
@@ -19,6 +20,8 @@ from cta_taped.db.backends import (
     open_scheduler,
 )
 from cta_taped.db.catalogue import ObjectKind
+from cta_taped.db.sql.database import CATALOGUE_FAULTS
+from cta_taped.db.sql.postgresql import PostgresqlDatabase
 
 
 def _symbol(caught: pytest.ExceptionInfo[CtaError]) -> str:
@@ -157,6 +160,21 @@ def test_bad_urls_are_configuration_errors(url: str) -> None:
     assert _symbol(caught) == "CONFIG_INVALID"
     with pytest.raises(CtaError):
         open_scheduler(url, url, "x")
+
+
+@pytest.mark.slow
+def test_a_cut_connection_is_an_outage_and_the_next_question_makes_a_new_one(postgresql_url: str) -> None:
+    create_schema(postgresql_url, SchemaPart.CATALOGUE)
+    database = PostgresqlDatabase(postgresql_url, CATALOGUE_FAULTS)
+    with pytest.raises(CtaError) as caught, database.write() as connection:
+        own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with database.read() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": own})
+        connection.execute(text("SELECT 1"))
+    assert _symbol(caught) == "CATALOGUE_LOST"
+    with database.read() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    database.close()
 
 
 @pytest.mark.slow

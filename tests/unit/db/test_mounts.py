@@ -137,6 +137,11 @@ def test_sleeping_disk_systems_rest(site: Site) -> None:
         targeted_free_space_bytes=1,
         sleep_time_s=100,
     )
+    site.catalogue.disk_spaces.store_free_space("eos", "space", 5 * 10**15)
+    (system,) = site.catalogue.disk_spaces.systems()
+    assert (system.name, system.free_bytes, system.file_regexp) == ("system", 5 * 10**15, "^file:")
+    with pytest.raises(CtaError):
+        site.catalogue.disk_spaces.store_free_space("eos", "nowhere", 1)
     site.retrieve(number)
     drive = site.register()
     site.scheduler.mounts.sleep_disk_system("system", 1000)

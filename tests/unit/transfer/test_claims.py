@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -57,6 +58,7 @@ def test_never_more_than_two_batches_are_held(files: int, size_bytes: int, held:
     claims = ClaimAhead(queue.claim, files, size_bytes, queue.accepted.append)
     for taken in range(1, 200):
         assert claims.next(stop, lambda: None) is not None
+        time.sleep(0.0005)
         assert 1000 - len(queue.left) - taken <= held
     claims.close()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A busy Python thread in the transfer process must not starve the drive (performance reference, pitfalls)."""
+"""A busy Python thread in the transfer process must not starve the drive (performance, pitfall 1)."""
 
 from __future__ import annotations
 

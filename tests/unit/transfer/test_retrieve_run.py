@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -165,17 +166,17 @@ def test_a_tape_that_fails_everywhere_ends_the_mount(
     assert list(out.iterdir()) == []
 
 
-class FailingDestination:
-    """A real destination whose second block finds no space."""
+class WatchedDestination:
+    """A real destination; ``before`` is called with the number of each block, and may wait or raise."""
 
-    def __init__(self, inner: DestinationFile) -> None:
+    def __init__(self, inner: DestinationFile, before: Callable[[int], None]) -> None:
         self._inner = inner
+        self._before = before
         self._blocks = 0
 
     def write(self, block: memoryview) -> None:
         self._blocks += 1
-        if self._blocks == 2:
-            raise CtaError(DISK_NO_SPACE, "full")
+        self._before(self._blocks)
         self._inner.write(block)
 
     def commit(self) -> None:
@@ -185,14 +186,19 @@ class FailingDestination:
         self._inner.abandon()
 
 
+def no_space_for_the_second(block: int) -> None:
+    if block == 2:
+        raise CtaError(DISK_NO_SPACE, "full")
+
+
 def test_a_destination_that_fails_half_way(
     tape: Tape, disk: Disk, out: Path, jobs: list[RetrieveJob]
 ) -> None:
     def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
         inner = open_destination(url, size_bytes, policy)
-        return (
-            FailingDestination(inner) if url in (jobs[1].destination_url, jobs[4].destination_url) else inner
-        )
+        if url in (jobs[1].destination_url, jobs[4].destination_url):
+            return WatchedDestination(inner, no_space_for_the_second)
+        return inner
 
     desk = RetrieveDesk(jobs)
     outcome = retrieve(tape, desk, destination=destination)
@@ -200,6 +206,53 @@ def test_a_destination_that_fails_half_way(
     assert desk.codes == {jobs[1].job_id: "CTA-DISK-005", jobs[4].job_id: "CTA-DISK-005"}
     assert all(not failure.charged for failure in desk.failures)
     assert_only_done(out, disk, [jobs[n] for n in (0, 2, 3)])
+
+
+def test_a_failed_destination_frees_its_blocks_and_the_tape(tape: Tape, disk: Disk, out: Path) -> None:
+    """More blocks than slots are behind each failure; the next file needs every slot."""
+    source = ArchiveDesk(disk.jobs(*[30 * BLOCK_BYTES] * 3))
+    ArchiveRun(
+        tape.drive, tape.writer(), source, ArchiveLimits(pipeline=SMALL), StopRequest(), new_totals()
+    ).run()
+    jobs = retrieve_jobs(source.written, out)
+    failing = [job.destination_url for job in jobs[:2]]
+
+    def fail_late(block: int) -> None:
+        time.sleep(0.1)
+        raise CtaError(DISK_NO_SPACE, "full")
+
+    def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
+        inner = open_destination(url, size_bytes, policy)
+        return WatchedDestination(inner, fail_late) if url in failing else inner
+
+    desk = RetrieveDesk(jobs)
+    retrieve(tape, desk, destination=destination, limits=RetrieveLimits(pipeline=PipelineSize(1, 4)))
+    assert desk.done == jobs[2:]
+    assert tape.port.events.count("read") < 2 * (4 + 30 + 1 + 4)
+    assert_only_done(out, disk, desk.done)
+
+
+def test_the_last_block_of_a_wrong_file_never_reaches_the_disk(
+    tape: Tape, disk: Disk, out: Path, jobs: list[RetrieveJob]
+) -> None:
+    blocks: list[int] = []
+
+    def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
+        return WatchedDestination(open_destination(url, size_bytes, policy), blocks.append)
+
+    desk = RetrieveDesk([replace(jobs[2], adler32=5)])
+    retrieve(tape, desk, destination=destination)
+    assert desk.codes == {jobs[2].job_id: "CTA-TAPE-010"}
+    assert blocks == [1, 2]
+
+
+def test_a_file_that_is_too_long_is_not_read_to_its_end(
+    tape: Tape, disk: Disk, out: Path, jobs: list[RetrieveJob]
+) -> None:
+    desk = RetrieveDesk([replace(jobs[4], size_bytes=BLOCK_BYTES)])
+    retrieve(tape, desk)
+    assert desk.codes == {jobs[4].job_id: "CTA-TAPE-011"}
+    assert tape.port.events.count("read") == 4 + 2
 
 
 def test_a_slow_destination_blocks_nobody_else(
@@ -233,10 +286,52 @@ def test_stops(tape: Tape, disk: Disk, out: Path, jobs: list[RetrieveJob], grade
     outcome = retrieve(tape, desk, stop=stop)
     assert (outcome.error, desk.failures) == (None, [])
     if grade is Grade.QUICK:
-        assert desk.done == jobs[:3]
+        assert sorted(desk.done, key=lambda job: job.job_id) == jobs[:3]
     else:
         assert set(desk.done) <= set(jobs[:2])
         assert tape.port.events.count("read") == third
+    assert_only_done(out, disk, desk.done)
+
+
+def test_quick_opens_no_destination_that_is_not_needed(
+    tape: Tape, disk: Disk, out: Path, jobs: list[RetrieveJob]
+) -> None:
+    """One disk thread opens one file ahead of the one at which the stop is met."""
+    stop = StopRequest()
+    opened: list[str] = []
+
+    def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
+        opened.append(url)
+        return open_destination(url, size_bytes, policy)
+
+    desk = RetrieveDesk(jobs)
+    tape.port.before[("read", 5)] = lambda: stop.request(Grade.QUICK)
+    limits = RetrieveLimits(pipeline=PipelineSize(1, 4))
+    outcome = retrieve(tape, desk, stop=stop, destination=destination, limits=limits)
+    assert (desk.done, outcome.give_back) == (jobs[:1], jobs[1:])
+    assert len(opened) <= 2
+
+
+def test_now_gives_up_what_is_read_but_not_yet_written(
+    tape: Tape, disk: Disk, out: Path, jobs: list[RetrieveJob]
+) -> None:
+    """The second file is read whole, and its disk waits at the first block until the tape has gone home."""
+    stop = StopRequest()
+    gone_home = threading.Event()
+
+    def wait(block: int) -> None:
+        assert gone_home.wait(60)
+
+    def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
+        inner = open_destination(url, size_bytes, policy)
+        return WatchedDestination(inner, wait) if url == jobs[1].destination_url else inner
+
+    desk = RetrieveDesk(jobs)
+    desk.on_tape_free = gone_home.set
+    third = (4 + 1 + 1 + 4) + (4 + 2 + 1 + 4) + 4 + 2
+    tape.port.before[("read", third)] = lambda: stop.request(Grade.NOW)
+    outcome = retrieve(tape, desk, stop=stop, destination=destination)
+    assert jobs[1] in outcome.give_back
     assert_only_done(out, disk, desk.done)
 
 

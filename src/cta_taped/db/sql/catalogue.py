@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalogue on a relational database: its four parts over one ``Database``."""
+"""The catalogue on a relational database: its parts over one ``Database``."""
 
 from __future__ import annotations
 
 from cta_taped.db.backends import SchemaPart
 from cta_taped.db.sql.database import Database
+from cta_taped.db.sql.diskspaces import SqlDiskSpaces
 from cta_taped.db.sql.drives import SqlDrives
 from cta_taped.db.sql.files import SqlFiles
 from cta_taped.db.sql.installation import Installation
@@ -20,6 +21,7 @@ class SqlCatalogue:
         self.drives = SqlDrives(database)
         self.tapes = SqlTapes(database)
         self.files = SqlFiles(database)
+        self.disk_spaces = SqlDiskSpaces(database)
         self.objects = SqlObjects(database)
 
     def check(self) -> None:

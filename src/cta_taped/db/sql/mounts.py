@@ -170,6 +170,10 @@ class SqlMounts:
     def _situation(
         self, connection: Connection, drive: DriveIdentity, potentials: list[PotentialMount]
     ) -> Situation:
+        # Drives before tapes: each statement of PostgreSQL sees what is committed when it begins, and a drive
+        # records its files before it lets its tape go. The other way round, a tape could be found free with
+        # the LAST_FSEQ of before its last flush.
+        existing, in_use = self._existing(connection, drive.name)
         enabled = self._library_enabled(connection, drive.logical_library)
         archives = sorted({p.queue for p in potentials if p.mount_type is not MountType.RETRIEVE})
         vids = sorted({p.queue for p in potentials if p.mount_type is MountType.RETRIEVE})
@@ -192,7 +196,6 @@ class SqlMounts:
                     here, TAPE.c.vid.in_(some), TAPE.c.tape_state.in_(("ACTIVE", "REPACKING"))
                 )
                 readable.update((row.vid, facts_of(row)) for row in connection.execute(statement))
-        existing, in_use = self._existing(connection, drive.name)
         vo = VIRTUAL_ORGANIZATION.c
         columns = (vo.virtual_organization_name, vo.read_max_drives, vo.write_max_drives, vo.is_repack_vo)
         quotas: dict[str, Quota] = {}

@@ -19,7 +19,9 @@ from sqlalchemy.exc import ArgumentError
 
 from cta_taped.common.errors import CONFIG_INVALID, CtaError, ErrorSpec
 from cta_taped.db.backends import SchemaPart
+from cta_taped.db.catalogue import Catalogue
 from cta_taped.db.lockname import lock_number
+from cta_taped.db.scheduler import Scheduler
 from cta_taped.db.sql.catalogue import SqlCatalogue
 from cta_taped.db.sql.database import CATALOGUE_FAULTS, SCHEDULER_FAULTS, Database, Faults
 from cta_taped.db.sql.installation import Installation
@@ -116,12 +118,12 @@ class PostgresqlDatabase(Database):
         connection.execute(text("SET CONSTRAINTS ARCHIVE_FILE_DIN_DFI_UN DEFERRED"))
 
 
-def open_catalogue(url: str) -> SqlCatalogue:
+def open_catalogue(url: str) -> Catalogue:
     """The catalogue on a server."""
     return SqlCatalogue(PostgresqlDatabase(url, CATALOGUE_FAULTS))
 
 
-def open_scheduler(url: str, catalogue_url: str, backend_name: str) -> SqlScheduler:
+def open_scheduler(url: str, catalogue_url: str, backend_name: str) -> Scheduler:
     """The scheduler on a server, beside a catalogue in the same or another database."""
     catalogue = PostgresqlDatabase(catalogue_url, CATALOGUE_FAULTS)
     return SqlScheduler(PostgresqlDatabase(url, SCHEDULER_FAULTS), catalogue, backend_name)

@@ -7,21 +7,17 @@ with jobs.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from cta_taped.common.errors import (
-    CATALOGUE_REFUSED,
     SCHEDULER_NOT_FOUND,
     SCHEDULER_REFUSED,
     CtaError,
 )
-from cta_taped.common.model import MountType
-from cta_taped.db import checksumblob
 from cta_taped.db.scheduler import (
     ArchiveRequest,
     Direction,
@@ -38,64 +34,22 @@ from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.outcomes import finish
 from cta_taped.db.sql.queues import (
     FAMILIES,
-    REPACK_ARCHIVE,
     USER_ARCHIVE,
     USER_FAMILIES,
     USER_RETRIEVE,
     Family,
 )
-from cta_taped.db.sql.routing import Copy, Policy, Routing
+from cta_taped.db.sql.requestrows import (
+    archive_row,
+    refuse_bad_archive,
+    refuse_bad_retrieve,
+    retrieve_row,
+)
+from cta_taped.db.sql.routing import Copy, Routing
+from cta_taped.db.sql.summaries import summaries
 
-# Limits that upstream sets at queueing (scheduler reference 2.1): total, within a mount, reports.
-_ARCHIVE_RETRIES: Final = (2, 2, 2)
-_RETRIEVE_RETRIES: Final = (6, 3, 2)
 _PAGE: Final = 1000
-_MAX_URL: Final = 2000
-_MAX_SMALLINT: Final = 32767
 _Q = TAPED_REQUEST.c
-
-
-def _retries(limits: tuple[int, int, int]) -> dict[str, int]:
-    total, within_mount, report = limits
-    return {
-        "max_total_retries": total,
-        "max_retries_within_mount": within_mount,
-        "max_report_retries": report,
-        "total_retries": 0,
-        "retries_within_mount": 0,
-        "total_report_retries": 0,
-    }
-
-
-def _refuse_bad(request: ArchiveRequest, limit_bytes: int) -> None:
-    what = f"{request.disk_file_path or request.source_url}"
-    if request.size_bytes <= 0:
-        raise CtaError(CATALOGUE_REFUSED, f"{what}: an empty file cannot be recorded to tape")
-    if limit_bytes and request.size_bytes > limit_bytes:
-        raise CtaError(
-            CATALOGUE_REFUSED,
-            f"{what}: {request.size_bytes} bytes are more than the virtual organisation's {limit_bytes}",
-        )
-    if request.requester.uid <= 0 or request.requester.gid < 0:
-        raise CtaError(CATALOGUE_REFUSED, f"{what}: files of owner uid {request.requester.uid} are refused")
-    if request.adler32 is not None and not 0 <= request.adler32 <= 0xFFFFFFFF:
-        raise CtaError(CATALOGUE_REFUSED, f"{what}: adler32 {request.adler32} is not a 32-bit number")
-    texts = (
-        ("disk instance", request.disk_instance, 100),
-        ("disk file id", request.disk_file_id, 100),
-        ("path", request.disk_file_path, _MAX_URL),
-        ("source URL", request.source_url, _MAX_URL),
-    )
-    for name, text, length in texts:
-        if not text or len(text) > length:
-            raise CtaError(CATALOGUE_REFUSED, f"{what}: the {name} is empty or longer than {length}")
-    _refuse_long_urls(request.report_url, request.error_report_url)
-
-
-def _refuse_long_urls(*urls: str) -> None:
-    for url in urls:
-        if len(url) > _MAX_URL:
-            raise CtaError(CATALOGUE_REFUSED, f"a report URL is longer than {_MAX_URL} characters")
 
 
 class SqlRequests:
@@ -121,7 +75,7 @@ class SqlRequests:
             answers = []
             for request in requests:
                 route = routing.route(request.storage_class)
-                _refuse_bad(request, route.max_size_bytes)
+                refuse_bad_archive(request, route.max_size_bytes)
                 routing.refuse_archived(request.disk_instance, request.disk_file_id)
                 policy = routing.archive_policy(request.disk_instance, request.requester)
                 answers.append((request, route.pools, policy))
@@ -138,7 +92,7 @@ class SqlRequests:
             for (request, pools, policy), number, file_id in zip(answers, numbers, file_ids, strict=True):
                 for copy_nb, pool in pools:
                     rows.append(
-                        _archive_row(request, policy, next(job_ids), number, file_id, copy_nb, pool, now)
+                        archive_row(request, policy, next(job_ids), number, file_id, copy_nb, pool, now)
                     )
                     rows[-1]["request_job_count"] = len(pools)
             connection.execute(insert(family.pending), rows)
@@ -185,11 +139,7 @@ class SqlRequests:
 
     def queue_retrieve(self, request: RetrieveRequest) -> RequestId:
         """See ``Requests.queue_retrieve``."""
-        if not request.verify_only and not 0 < len(request.destination_url) <= _MAX_URL:
-            raise CtaError(
-                CATALOGUE_REFUSED, f"the destination URL is empty or longer than {_MAX_URL} characters"
-            )
-        _refuse_long_urls(request.report_url, request.error_report_url)
+        refuse_bad_retrieve(request)
         with self._catalogue.read() as connection:
             routing = Routing(connection)
             file = routing.archive_file(request.archive_file_id)
@@ -204,7 +154,7 @@ class SqlRequests:
             copies = self._busiest_first(connection, copies)
             number = self._database.draw(connection, family.request_sequence, 1)[0]
             job_id = self._database.draw(connection, family.sequence, 1)[0]
-            row = _retrieve_row(request, file, copies, policy, now)
+            row = retrieve_row(request, file, copies, policy, now)
             row.update(job_id=job_id, retrieve_request_id=number, disk_system_name=disk_system)
             connection.execute(insert(family.pending), [row])
             connection.execute(
@@ -294,7 +244,7 @@ class SqlRequests:
         found: list[QueueSummary] = []
         with self._database.read() as connection:
             for family in FAMILIES:
-                found += _summaries(connection, family)
+                found += summaries(connection, family)
         return sorted(found, key=lambda queue: (-queue.priority, queue.tape_pool or "", queue.vid or ""))
 
     def failed(self, direction: Direction | None = None) -> Iterator[FailedRequest]:
@@ -322,95 +272,6 @@ class SqlRequests:
         return removed
 
 
-def _archive_row(
-    request: ArchiveRequest,
-    policy: Policy,
-    job_id: int,
-    number: int,
-    file_id: int,
-    copy_nb: int,
-    pool: str,
-    now: int,
-) -> dict[str, Any]:
-    blob = None if request.adler32 is None else checksumblob.encode_adler32(request.adler32)
-    return {
-        "job_id": job_id,
-        "archive_request_id": number,
-        "status": USER_ARCHIVE.to_transfer,
-        "creation_time": now,
-        "mount_policy": policy.name,
-        "tape_pool": pool,
-        "start_time": now,
-        "priority": min(policy.archive_priority, _MAX_SMALLINT),
-        "storage_class": request.storage_class,
-        "min_archive_request_age": policy.archive_min_age_s,
-        "copy_nb": copy_nb,
-        "size_in_bytes": request.size_bytes,
-        "archive_file_id": file_id,
-        "checksumblob": blob,
-        "requester_name": request.requester.name[:100],
-        "requester_group": request.requester.group[:100],
-        "src_url": request.source_url,
-        "disk_instance": request.disk_instance,
-        "disk_file_path": request.disk_file_path,
-        "disk_file_id": request.disk_file_id,
-        "disk_file_gid": request.requester.gid,
-        "disk_file_owner_uid": request.requester.uid,
-        "archive_report_url": request.report_url or None,
-        "archive_error_report_url": request.error_report_url or None,
-        "last_update_time": now,
-        **_retries(_ARCHIVE_RETRIES),
-    }
-
-
-def _retrieve_row(
-    request: RetrieveRequest, file: AnyRow, copies: Sequence[Copy], policy: Policy, now: int
-) -> dict[str, Any]:
-    copy = copies[0]
-    adler32 = checksumblob.adler32_of(file.checksum_blob, file.checksum_adler32)
-    return {
-        "request_job_count": 1,
-        "status": USER_RETRIEVE.to_transfer,
-        "creation_time": now,
-        "mount_policy": policy.name,
-        "tape_pool": copy.tape_pool,
-        "vid": copy.vid,
-        "fseq": copy.fseq,
-        "block_id": copy.block_id,
-        "copy_nb": copy.copy_nb,
-        "alternate_vids": ",".join(other.vid for other in copies),
-        "alternate_fseqs": ",".join(str(other.fseq) for other in copies),
-        "alternate_block_ids": ",".join(str(other.block_id) for other in copies),
-        "alternate_copy_nbs": ",".join(str(other.copy_nb) for other in copies),
-        "start_time": now,
-        "priority": min(policy.retrieve_priority, _MAX_SMALLINT),
-        "min_retrieve_request_age": policy.retrieve_min_age_s,
-        "storage_class": file.storage_class_name,
-        "size_in_bytes": file.size_in_bytes,
-        "archive_file_id": request.archive_file_id,
-        "checksumblob": None if adler32 is None else checksumblob.encode_adler32(adler32),
-        "requester_name": request.requester.name[:100],
-        "requester_group": request.requester.group[:100],
-        "dst_url": request.destination_url,
-        "disk_instance": file.disk_instance_name,
-        "disk_file_id": file.disk_file_id,
-        "disk_file_gid": file.disk_file_gid,
-        "disk_file_owner_uid": file.disk_file_uid,
-        "retrieve_report_url": request.report_url or None,
-        "retrieve_error_report_url": request.error_report_url or None,
-        "activity": (request.activity or None) and str(request.activity)[:100],
-        "srr_username": request.requester.name[:100],
-        "srr_host": socket.gethostname()[:100],
-        "srr_time": now,
-        "srr_mount_policy": request.mount_policy,
-        "srr_activity": (request.activity or None) and str(request.activity)[:100],
-        "is_verify_only": request.verify_only,
-        "lifecycle_creation_time": now,
-        "last_update_time": now,
-        **_retries(_RETRIEVE_RETRIES),
-    }
-
-
 def _state(family: Family, rows: Sequence[tuple[str, AnyRow]]) -> RequestState:
     """The state of a request that has not ended, from its job rows: (pending, active or failed; row)."""
     statuses = {row.status for _, row in rows}
@@ -422,60 +283,6 @@ def _state(family: Family, rows: Sequence[tuple[str, AnyRow]]) -> RequestState:
     if "active" in places or WAITING in statuses:
         return RequestState.RUNNING
     return RequestState.QUEUED
-
-
-def _summaries(connection: Connection, family: Family) -> list[QueueSummary]:
-    retrieve = family.direction is Direction.RETRIEVE
-    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for table, prefix in ((family.pending, "waiting"), (family.active, "running")):
-        c = table.c
-        keys = [c[family.owner_column], c.mount_policy]
-        if retrieve:
-            keys += [c.activity, c.disk_system_name]
-        statement = (
-            select(
-                *keys,
-                func.count().label("files"),
-                func.coalesce(func.sum(c.size_in_bytes), 0).label("bytes"),
-                func.min(c.start_time).label("oldest"),
-                func.max(c.start_time).label("youngest"),
-                func.max(c.priority).label("priority"),
-                func.min(c[family.age_column]).label("min_age"),
-            )
-            .where(c.status == family.to_transfer)
-            .group_by(*keys)
-        )
-        for row in connection.execute(statement):
-            values = merged.setdefault(tuple(row[: len(keys)]), {})
-            values[f"{prefix}_files"] = row.files
-            values[f"{prefix}_bytes"] = int(row.bytes)
-            values["priority"] = max(values.get("priority", 0), row.priority)
-            values["min_age_s"] = min(values.get("min_age_s", row.min_age), row.min_age)
-            if prefix == "waiting":
-                values["oldest_time"], values["youngest_time"] = row.oldest, row.youngest
-    mount_type = MountType.RETRIEVE if retrieve else MountType.ARCHIVE_FOR_USER
-    if family is REPACK_ARCHIVE:
-        mount_type = MountType.ARCHIVE_FOR_REPACK
-    empty = {
-        "waiting_files": 0,
-        "waiting_bytes": 0,
-        "running_files": 0,
-        "running_bytes": 0,
-        "oldest_time": None,
-        "youngest_time": None,
-    }
-    return [
-        QueueSummary(
-            mount_type=mount_type,
-            tape_pool=None if retrieve else key[0],
-            vid=key[0] if retrieve else None,
-            mount_policy=key[1],
-            activity=key[2] if retrieve else None,
-            disk_system=key[3] if retrieve else None,
-            **{**empty, **values},
-        )
-        for key, values in merged.items()
-    ]
 
 
 def _failed(family: Family, row: AnyRow) -> FailedRequest:

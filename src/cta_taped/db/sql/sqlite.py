@@ -21,6 +21,8 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 
 from cta_taped.common.errors import CONFIG_INVALID, CtaError, ErrorSpec
 from cta_taped.db.backends import SchemaPart
+from cta_taped.db.catalogue import Catalogue
+from cta_taped.db.scheduler import Scheduler
 from cta_taped.db.schema_own import TAPED_SEQUENCE
 from cta_taped.db.sql.catalogue import SqlCatalogue
 from cta_taped.db.sql.database import CATALOGUE_FAULTS, SCHEDULER_FAULTS, Database, Faults
@@ -123,12 +125,12 @@ class SqliteDatabase(Database):
         """Nothing: SQLite checks UNIQUE per statement."""
 
 
-def open_catalogue(url: str) -> SqlCatalogue:
+def open_catalogue(url: str) -> Catalogue:
     """The catalogue in a file."""
     return SqlCatalogue(SqliteDatabase(database_path(url), CATALOGUE_FAULTS))
 
 
-def open_scheduler(url: str, catalogue_url: str, backend_name: str) -> SqlScheduler:
+def open_scheduler(url: str, catalogue_url: str, backend_name: str) -> Scheduler:
     """The scheduler in a file, beside a catalogue in the same or another file."""
     catalogue = SqliteDatabase(database_path(catalogue_url), CATALOGUE_FAULTS)
     return SqlScheduler(SqliteDatabase(database_path(url), SCHEDULER_FAULTS), catalogue, backend_name)
