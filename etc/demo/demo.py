@@ -182,7 +182,7 @@ class Demonstration:
         for path in sorted(source.rglob("*")):
             if path.is_symlink() or not path.is_file() or path.stat().st_size == 0:
                 continue
-            restored = back / path.relative_to(source.parent)
+            restored = back / path.relative_to("/")
             count += 1
             size += path.stat().st_size
             if not (restored.is_file() and filecmp.cmp(path, restored, shallow=False)):

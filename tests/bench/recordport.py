@@ -12,6 +12,7 @@ import os
 import struct
 import threading
 import time
+from os import preadv, pwrite, pwritev
 from pathlib import Path
 
 from cta_taped.common.scsi.codes import MtOp, Opcode
@@ -20,6 +21,7 @@ from cta_taped.common.scsi.port import MtStatus, Result, TapePort
 _LENGTH = struct.Struct("<I")
 _NEXT = struct.Struct("<4xI")
 _MARK = bytes(4)
+MTWEOFI = int(MtOp.MTWEOFI)
 _PAD = b"\0"
 
 
@@ -32,17 +34,24 @@ class RecordPort(TapePort):
     def __init__(self, image: Path, wrap_at: int = 1 << 62) -> None:
         self._wrap_at = wrap_at
         self._fd = os.open(image, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Framing, data, framing: kept, so that a write allocates nothing but its length.
+        self._vector: list[bytes | memoryview] = [b"", b"", b""]
+        self._vector_size = -1
         self._tail = bytearray(8)
         self._pad = bytearray(1)
         self.rewind()
 
     def write(self, block: memoryview | bytes) -> int:
         size = len(block)
-        length = _LENGTH.pack(size)
-        parts = (length, block, length) if size & 1 == 0 else (length, block, _PAD, length)
-        self.offset += os.pwritev(self._fd, parts, self.offset)
+        vector = self._vector
+        if size != self._vector_size:
+            self._vector_size = size
+            vector[0] = length = _LENGTH.pack(size)
+            vector[2] = _PAD + length if size & 1 else length
+        vector[1] = block
+        self.offset = offset = self.offset + pwritev(self._fd, vector, self.offset)
         self.object += 1
-        if self.offset > self._wrap_at:
+        if offset > self._wrap_at:
             self.offset = 0
         return size
 
@@ -50,19 +59,19 @@ class RecordPort(TapePort):
         self.object += 1
         size = self._next_size
         if size == 0:
-            os.preadv(self._fd, (self._tail,), self.offset)
+            preadv(self._fd, (self._tail,), self.offset)
             self.offset += 4
         else:
             parts = (buffer[:size], self._tail) if size & 1 == 0 else (buffer[:size], self._pad, self._tail)
-            os.preadv(self._fd, parts, self.offset + 4)
+            preadv(self._fd, parts, self.offset + 4)
             self.offset += 8 + size + (size & 1)
         self._next_size = _NEXT.unpack(self._tail)[0]
         return size
 
     def mt_op(self, op: int, count: int) -> None:
-        if op in (MtOp.MTWEOF, MtOp.MTWEOFI):
-            self.offset += os.pwrite(self._fd, _MARK * count, self.offset)
-            self.object += count
+        if op == MTWEOFI:
+            self.offset += pwrite(self._fd, _MARK, self.offset)
+            self.object += 1
 
     def mt_status(self) -> MtStatus:
         return MtStatus(0, 0, 0, 0)

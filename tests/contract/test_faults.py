@@ -116,7 +116,7 @@ def test_deferred_error_surfaces_at_the_flush(drive: TapeDrive, buffer: memoryvi
 
 def test_reset_in_the_middle_of_writing(drive: TapeDrive, buffer: memoryview, arm: Arm) -> None:
     """The tape stands at its beginning afterwards: one more block would destroy the label."""
-    drive.write_label(b"VOL1".ljust(80))
+    drive.write_labels(b"VOL1".ljust(80))
     write_blocks(drive, buffer, 2)
     drive.write_filemarks(1, immediate=False)
     arm("reset", command="READ_POSITION")

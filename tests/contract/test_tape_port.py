@@ -90,7 +90,7 @@ def test_blank_tape(rig: Rig, drive: TapeDrive, buffer: memoryview) -> None:
         assert drive.is_blank()
         assert fails(drive.read_block, buffer).spec is errors.TAPE_TRUNCATED
         drive.rewind()
-    drive.write_label(LABEL)
+    drive.write_labels(LABEL)
     drive.write_filemarks(1, immediate=False)
     assert not drive.is_blank()
     assert drive.position() == 0
@@ -98,7 +98,7 @@ def test_blank_tape(rig: Rig, drive: TapeDrive, buffer: memoryview) -> None:
 
 def test_blocks_of_all_sizes_come_back(drive: TapeDrive, buffer: memoryview) -> None:
     sizes = [BLOCK, 1, 80, 4096, BLOCK - 1]
-    drive.write_label(LABEL)
+    drive.write_labels(LABEL)
     write_file(drive, buffer, sizes)
     drive.flush()
     assert drive.position() == 1 + len(sizes) + 1
@@ -217,7 +217,7 @@ def test_block_protection(drive: TapeDrive, buffer: memoryview, mode: BlockProte
         return
     drive.set_block_protection(mode)
     assert drive.block_protection is mode
-    drive.write_label(LABEL)
+    drive.write_labels(LABEL)
     write_file(drive, buffer, [BLOCK, 5])
     assert drive.position() == 4
     drive.rewind()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -78,39 +77,46 @@ def run(*words: str | Path, status: int | None = 0, **options: Any) -> subproces
 
 
 def make_template(root: Path) -> None:
-    """A labelled library, made once and copied for each test."""
+    """A labelled library and its databases, made once and copied for each test."""
     root.mkdir()
     run(
         "cta-vtl", "create", root / "library", "--drives", "2", "--slots", "8",
         "--cartridges", f"{VIDS[0]}..{VIDS[-1]}", "--media", "LTO-9",
     )  # fmt: skip
+    url = f"sqlite:///{root}/cta.db"
+    create_schema(url, SchemaPart.CATALOGUE)
+    create_schema(url, SchemaPart.SCHEDULER)
+    site = Site(root)
+    site.fill()
+    words = [word for vid in VIDS for word in ("--vid", vid)]
+    site.admin("tape", "label", *words, "--drive", "D0")
+    site.close()
 
 
 class Site:
     """One site in one directory; tapes V00001 to V00003 in pool ``one``, the others in pool ``two``."""
 
-    def __init__(self, root: Path, template: Path, extra: str = "") -> None:
+    def __init__(self, root: Path, extra: str = "") -> None:
+        """``root`` holds library and databases; ``extra`` is appended to the configuration."""
         self.root = root
-        shutil.copytree(template / "library", root / "library")
-        (root / "drives").mkdir()
+        (root / "drives").mkdir(exist_ok=True)
         self.config = root / "cta-taped.toml"
         self.config.write_text(SITE.format(root=root, extra=extra))
         for ordinal, name in enumerate(("D0", "D1")):
             text = DRIVE.format(root=root, name=name, ordinal=ordinal)
             (root / "drives" / f"{name}.toml").write_text(text)
         self.url = f"sqlite:///{root}/cta.db"
-        create_schema(self.url, SchemaPart.CATALOGUE)
-        create_schema(self.url, SchemaPart.SCHEDULER)
         self.catalogue: Catalogue = open_catalogue(self.url)
         self.scheduler: Scheduler = open_scheduler(self.url, self.url, "test")
-        self._fill()
-        words = [word for vid in VIDS for word in ("--vid", vid)]
-        self.admin("tape", "label", *words, "--drive", "D0", "--force")
+
+    def close(self) -> None:
+        self.catalogue.close()
+        self.scheduler.close()
 
     def add(self, kind: ObjectKind, **values: str | int | bool) -> None:
         self.catalogue.objects.add(kind, {"comment": "test", **values}, AUTHOR)
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         self.add(ObjectKind.DISK_INSTANCE, name="disk")
         self.add(
             ObjectKind.VIRTUAL_ORGANIZATION,
@@ -163,8 +169,9 @@ class Site:
             if element["kind"] != "storage" and element["vid"]
         ]
 
-    def fault(self, *words: str) -> None:
-        run("cta-vtl", "fault", self.root / "library", *words)
+    def fault(self, verb: str, *words: str) -> None:
+        """``cta-vtl fault VERB`` of this library."""
+        run("cta-vtl", "fault", verb, self.root / "library", *words)
 
     # --- requests ----------------------------------------------------------------------------------------
     def make_files(self, count: int, size_bytes: int, name: str = "f") -> list[Path]:
@@ -225,12 +232,17 @@ class Site:
         )
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 30.0, tell: Callable[[], str] = str) -> None:
+def wait_for(
+    condition: Callable[[], object],
+    timeout_s: float = 30.0,
+    tell: Callable[[], str] = str,
+    pause_s: float = 0.02,
+) -> None:
     """Poll a condition of another process."""
     until = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until, f"not within {timeout_s} s: {tell()}"
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 @dataclass
@@ -300,6 +312,19 @@ class Daemon:
         self.process = None
         return status
 
+    def end(self) -> None:
+        """Leave nothing behind, however the test went."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
     def tail(self) -> str:
         return "\n".join(self.log_path.read_text().splitlines()[-15:])
 
@@ -319,12 +344,7 @@ def daemons(site: Site, *names: str) -> Iterator[list[Daemon]]:
         yield started
     finally:
         for daemon in started:
-            if daemon.process is not None and daemon.process.poll() is None:
+            if daemon.process is not None:
                 daemon.process.terminate()
         for daemon in started:
-            if daemon.process is not None:
-                try:
-                    daemon.process.wait(60)
-                except subprocess.TimeoutExpired:
-                    daemon.process.kill()
-                    daemon.process.wait(10)
+            daemon.end()

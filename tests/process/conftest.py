@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,21 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, template: Path) -> Callable[..., Site]:
+def make_site(tmp_path: Path, template: Path) -> Iterator[Callable[..., Site]]:
     """Makes a site; ``extra`` is appended to its configuration."""
+    made: list[Site] = []
 
     def make(extra: str = "") -> Site:
-        root = tmp_path / "site"
+        root = tmp_path / f"site{len(made)}"
         root.mkdir()
-        return Site(root, template, extra)
+        shutil.copytree(template / "library", root / "library")
+        shutil.copy(template / "cta.db", root / "cta.db")
+        made.append(Site(root, extra))
+        return made[-1]
 
-    return make
+    yield make
+    for site in made:
+        site.close()
 
 
 @pytest.fixture

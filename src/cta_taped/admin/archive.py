@@ -3,8 +3,8 @@
 
 What it is: the front end of a site that has no other (no EOS, no dCache): it looks at each file, queues all
 that can be archived and tells of the rest. What it is not: a transfer; the drives' daemons read the files
-later, by the same path. Why an archived and unchanged file is no problem: the same command is run again for
-a folder that grew.
+later, by the same path. Why a file that is queued, or archived and unchanged, is no problem: the same command
+is run again for a folder that grew.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from cta_taped.admin.requester import group_option, requester_of, requester_opti
 from cta_taped.admin.site import Site, json_option, pass_site, settled
 from cta_taped.admin.sources import Source
 from cta_taped.admin.waiting import Queued
-from cta_taped.common.errors import CATALOGUE_EXISTS, CATALOGUE_REFUSED, SCHEDULER_REFUSED, CtaError
+from cta_taped.common.errors import CATALOGUE_EXISTS, CATALOGUE_REFUSED, SCHEDULER_QUEUED, CtaError
 from cta_taped.db.catalogue import ObjectKind
-from cta_taped.db.scheduler import ArchiveRequest, Requests
+from cta_taped.db.scheduler import ArchiveRequest, RequestId, Requests
 
 _BATCH_FILES: Final = 1000
 _NOBODY: Final = 65534
@@ -100,29 +100,32 @@ def archive(
 ) -> None:
     """Queue files of this host to be archived; of a folder, all files below it.
 
-    What is no file, or empty, is reported and the rest is queued. Files that are archived already, and
-    unchanged since, are left out.
+    What is no file, or empty, is reported and the rest is queued. Files that are queued already, or archived
+    and unchanged since, are left out; --wait waits for those that are queued already, too.
     """
     order = Order(site.disk_instance(instance), storage_class, requester, group, root_owner, checksum)
     problems = Problems()
     all_queued: list[Queued] = []
+    earlier: list[Queued] = []
     unchanged, of_root = 0, False
     try:
         for batch in _batches(sources.walk(paths, problems.add)):
             new = _not_archived(site, order.disk_instance, batch, problems)
             of_root = of_root or any(source.uid == 0 for source in new)
             unchanged += len(batch) - len(new)
-            all_queued += _queue(site.scheduler.requests, _requests(order, new, problems), problems)
+            requests = _requests(order, new, problems)
+            all_queued += _queue(site.scheduler.requests, requests, earlier, problems)
     finally:
-        _tell(all_queued, unchanged, of_root, root_owner)
-    waiting.finish(site, all_queued, wait, problems)
+        _tell(all_queued, len(earlier), unchanged, of_root, root_owner)
+    waiting.finish(site, [*all_queued, *earlier] if wait else all_queued, wait, problems)
 
 
-def _tell(all_queued: Sequence[Queued], unchanged: int, of_root: bool, root_owner: int) -> None:
+def _tell(all_queued: Sequence[Queued], earlier: int, unchanged: int, of_root: bool, root_owner: int) -> None:
     size = shown_size(sum(queued.size_bytes or 0 for queued in all_queued))
     as_numbers = waiting.numbers(all_queued)
     note(
         f"{len(all_queued)} files ({size}) queued{as_numbers}"
+        + (f", {earlier} queued already" if earlier else "")
         + (f", {unchanged} left out" if unchanged else "")
     )
     if of_root and all_queued:
@@ -164,21 +167,35 @@ def _requests(order: Order, batch: Sequence[Source], problems: Problems) -> list
     return requests
 
 
-def _queue(scheduler: Requests, batch: Sequence[ArchiveRequest], problems: Problems) -> list[Queued]:
-    """Queue a batch; a file that is refused is found by halving, and does not keep the others out."""
+def _queue(
+    scheduler: Requests, batch: Sequence[ArchiveRequest], earlier: list[Queued], problems: Problems
+) -> list[Queued]:
+    """Queue a batch; files that are queued already go to ``earlier``. Another file that is refused is found
+    by halving, and does not keep the others out.
+    """
     if not batch:
         return []
     try:
         numbers = settled(scheduler.queue_archives, batch)
     except CtaError as error:
-        if error.spec not in (CATALOGUE_REFUSED, SCHEDULER_REFUSED):
+        if error.spec is SCHEDULER_QUEUED:
+            there = {(instance, file): number for instance, file, number in error.evidence["queued"]}
+            keys = [(request.disk_instance, request.disk_file_id) for request in batch]
+            earlier += [
+                _queued(there[key], request) for key, request in zip(keys, batch, strict=True) if key in there
+            ]
+            new = [request for key, request in zip(keys, batch, strict=True) if key not in there]
+            return _queue(scheduler, new, earlier, problems)
+        if error.spec is not CATALOGUE_REFUSED:
             raise
         if len(batch) == 1:
             problems.add(error)
             return []
         middle = len(batch) // 2
-        return _queue(scheduler, batch[:middle], problems) + _queue(scheduler, batch[middle:], problems)
-    return [
-        Queued(number, request.disk_file_path, request.size_bytes)
-        for number, request in zip(numbers, batch, strict=True)
-    ]
+        first = _queue(scheduler, batch[:middle], earlier, problems)
+        return first + _queue(scheduler, batch[middle:], earlier, problems)
+    return [_queued(number, request) for number, request in zip(numbers, batch, strict=True)]
+
+
+def _queued(number: RequestId, request: ArchiveRequest) -> Queued:
+    return Queued(number, request.disk_file_path, request.size_bytes)

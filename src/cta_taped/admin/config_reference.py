@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cta_taped.common.config import Config
+from cta_taped.common.config_schema import Config
 
 _SITE_HEAD: Final = """\
 # Configuration of all tape drives of this host: /etc/cta-taped/cta-taped.toml

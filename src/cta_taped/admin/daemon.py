@@ -75,7 +75,7 @@ class Daemon:
         self.config = load(site.file, name).config
 
     def state(self) -> DaemonState:
-        """What it knows of its drive. Raises SYSTEM_NO_DAEMON, SYSTEM_PROTOCOL for an answer that is none."""
+        """What it knows of its drive. Raises as ``call``, SYSTEM_PROTOCOL for a state that is none."""
         reply = self._call("GetState", {}, QUESTION_TIMEOUT_S)
         try:
             return DaemonState.model_validate(reply.get("state"))

@@ -7,12 +7,14 @@ What it is: the commands. What it is not: how a wish reaches a drive (``wishes``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from cta_taped.admin import drivelist, wishes
 from cta_taped.admin.completion import drive_names, local_drive_names
 from cta_taped.admin.daemon import Daemon
-from cta_taped.admin.output import Problems, facts, listing, note
+from cta_taped.admin.output import Problems, Row, facts, listing, note
 from cta_taped.admin.selection import Drive, Selection, select
 from cta_taped.admin.site import Site, json_option, pass_site, settled
 from cta_taped.common.errors import CATALOGUE_NOT_FOUND, CONFIG_USAGE, CtaError
@@ -98,7 +100,7 @@ def list_drives(site: Site, pattern: str | None, all_schedulers: bool) -> None:
         ]
         if pattern is not None and not rows:
             raise CtaError(CATALOGUE_NOT_FOUND, f"no registered drive matches {pattern!r}")
-        listing(rows, drivelist.COLUMNS, site.as_json)
+        _list(site, rows)
         return
     problems = Problems()
     problems.add(selection.outage)
@@ -110,8 +112,13 @@ def list_drives(site: Site, pattern: str | None, all_schedulers: bool) -> None:
             rows.append(drivelist.from_daemon(daemon.config, daemon.state()))
         except CtaError as error:
             problems.add(error)
-    listing(rows, drivelist.COLUMNS, site.as_json)
+    _list(site, rows)
     problems.end()
+
+
+def _list(site: Site, rows: Sequence[Row]) -> None:
+    shown = rows if site.as_json else map(drivelist.for_people, rows)
+    listing(shown, drivelist.COLUMNS, site.as_json)
 
 
 @drive.command()

@@ -11,8 +11,8 @@ import time
 from typing import Any, Final
 
 from cta_taped.admin.daemon import DaemonState
-from cta_taped.admin.output import Column, shown, shown_duration, shown_size
-from cta_taped.common.config import Config
+from cta_taped.admin.output import Column, Row, shown, shown_duration, shown_size
+from cta_taped.common.config_schema import Config
 from cta_taped.db.catalogue import DriveRow
 
 STALE_AFTER_S: Final = 1200
@@ -38,11 +38,24 @@ COLUMNS: Final = (
     Column("vo", "vo"),
     Column("filesTransferredInSession", "files", shown, right=True),
     Column("bytesTransferredInSession", "data", shown_size, right=True),
+    Column("MB/s", "MB/s", shown, right=True),
     Column("sessionId", "session", shown, right=True),
     Column("schedulerBackendName", "scheduler"),
     Column("timeSinceLastUpdate", "age", _shown_age, right=True),
     Column("reason", "reason"),
 )
+
+
+def for_people(row: Row) -> Row:
+    """A row with what upstream shows only to people: ``!`` before a disabled library, and the session's rate
+    (from its start, so the mount counts)."""
+    disabled = row.get("logicalLibraryDisabled") or row.get("physicalLibraryDisabled")
+    size_bytes, elapsed_s = row.get("bytesTransferredInSession"), row.get("sessionElapsedTime")
+    return {
+        **row,
+        "logicalLibrary": ("!" if disabled else "") + row["logicalLibrary"],
+        "MB/s": f"{size_bytes / elapsed_s / 1e6:.1f}" if size_bytes and elapsed_s else None,
+    }
 
 
 def from_catalogue(row: DriveRow, instance_name: str) -> dict[str, Any]:

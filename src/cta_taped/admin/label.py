@@ -20,7 +20,7 @@ from cta_taped.admin.completion import local_drive_names, object_names
 from cta_taped.admin.daemon import Daemon
 from cta_taped.admin.output import Problems, complain, note
 from cta_taped.admin.site import Site, pass_site, settled
-from cta_taped.common.config import Config
+from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import (
     CONFIG_USAGE,
     DRIVE_BUSY,
@@ -181,8 +181,8 @@ def _demand_free(daemon: Daemon) -> None:
     try:
         state = daemon.state()
     except CtaError as error:
-        # Refused or absent means that none runs; one that is silent may well have a session in the drive.
-        if error.spec is SYSTEM_NO_DAEMON and not isinstance(error.__context__, TimeoutError):
+        # One that is silent may well have a session in the drive.
+        if error.spec is SYSTEM_NO_DAEMON:
             return
         raise
     if not state.settled_down:

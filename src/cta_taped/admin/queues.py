@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -26,7 +26,7 @@ from cta_taped.admin.output import (
 )
 from cta_taped.admin.site import Site, json_option, pass_site, settled
 from cta_taped.common.errors import CONFIG_USAGE, SCHEDULER_NOT_FOUND, CtaError
-from cta_taped.db.catalogue import ObjectKind
+from cta_taped.db.catalogue import DriveRow, ObjectKind
 from cta_taped.db.scheduler import Direction, FailedRequest, QueueSummary
 
 _OBJECT_ID: Final = re.compile(r"(archive|retrieve)-job-([0-9]{1,18})")
@@ -38,6 +38,7 @@ _QUEUE_COLUMNS: Final = (
     Column("queuedBytes", "data queued", shown_size, right=True),
     Column("oldestAge", "oldest", shown_duration, right=True),
     Column("youngestAge", "youngest", shown_duration, right=True),
+    Column("curMounts", "mounts", shown, right=True),
     Column("curFiles", "files running", shown, right=True),
     Column("curBytes", "data running", shown_size, right=True),
     Column("priority", "priority", shown, right=True),
@@ -71,9 +72,20 @@ _SUMMARY_COLUMNS: Final = (
 @json_option
 @pass_site
 def showqueues(site: Site) -> None:
-    """Show all queues, most urgent first; running are those that a drive has taken."""
+    """Show all queues, most urgent first; running are those that a drive has taken.
+
+    Mounts are counted by the catalogue; while it is away, their number is not known.
+    """
     now = int(time.time())
-    listing((_queue(one, now) for one in site.scheduler.requests.queues()), _QUEUE_COLUMNS, site.as_json)
+    queues = site.scheduler.requests.queues()
+    problems = Problems()
+    drives = None
+    try:
+        drives = site.catalogue.drives.all()
+    except CtaError as error:
+        problems.add(error)
+    listing((_queue(one, drives, now) for one in queues), _QUEUE_COLUMNS, site.as_json)
+    problems.end()
 
 
 @click.group()
@@ -146,7 +158,18 @@ def remove(site: Site, options: tuple[str, ...], arguments: tuple[str, ...]) -> 
     problems.end()
 
 
-def _queue(queue: QueueSummary, now: int) -> dict[str, Any]:
+def _mounts(queue: QueueSummary, drives: Sequence[DriveRow] | None) -> int | None:
+    """Drives that serve the queue: a retrieve queue is of one tape, an archive queue of one pool."""
+    if drives is None:
+        return None
+    return sum(
+        drive.mount_type is queue.mount_type
+        and (drive.vid == queue.vid if queue.vid else drive.tape_pool == queue.tape_pool)
+        for drive in drives
+    )
+
+
+def _queue(queue: QueueSummary, drives: Sequence[DriveRow] | None, now: int) -> dict[str, Any]:
     return {
         "mountType": str(queue.mount_type),
         "tapepool": queue.tape_pool,
@@ -155,6 +178,7 @@ def _queue(queue: QueueSummary, now: int) -> dict[str, Any]:
         "queuedBytes": queue.waiting_bytes,
         "oldestAge": None if queue.oldest_time is None else max(0, now - queue.oldest_time),
         "youngestAge": None if queue.youngest_time is None else max(0, now - queue.youngest_time),
+        "curMounts": _mounts(queue, drives),
         "curFiles": queue.running_files,
         "curBytes": queue.running_bytes,
         "priority": queue.priority,

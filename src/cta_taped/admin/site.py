@@ -18,7 +18,8 @@ from typing import Final, ParamSpec, TypeVar
 
 import click
 
-from cta_taped.common.config import SiteConfig, configured_drives, load_site
+from cta_taped.common.config import configured_drives, load_site
+from cta_taped.common.config_schema import SiteConfig
 from cta_taped.common.errors import CONFIG_USAGE, CtaError, Retry
 from cta_taped.db.backends import open_catalogue, open_scheduler
 from cta_taped.db.catalogue import Author, Catalogue, ObjectKind

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for queued requests: a progress bar on a terminal, silence elsewhere, a table at the end.
+"""Waiting for queued requests: a progress bar on a terminal, silence elsewhere, a summary at the end.
 
-What it is: polling of each request's status until all are final. What it is not: able to lose anything: a
-database that is away is waited for, and an interrupt leaves the requests queued and says where to look.
+What it is: polling of each request's status until all are final, and one line on all that are done; only
+what is not done is listed, because of thousands of files the three that failed are what matters. What it is
+not: able to lose anything: a database that is away is waited for, and an interrupt leaves the requests queued
+and says where to look.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+import click
+
 from cta_taped.admin.output import Column, Problems, Row, listing, note, shown, shown_size
 from cta_taped.admin.site import Site
 from cta_taped.common.errors import SCHEDULER_REQUEST_FAILED, CtaError, Retry
@@ -22,6 +26,8 @@ from cta_taped.db.scheduler import Direction, RequestId, Requests, RequestState
 
 _POLL_S: Final = 1.0
 _QUESTIONS_PER_POLL: Final = 200
+_MOST_LISTED: Final = 20
+_MOST_TAPES_NAMED: Final = 5
 _FINAL: Final = frozenset({RequestState.DONE, RequestState.FAILED, RequestState.CANCELLED})
 
 COLUMNS: Final = (
@@ -150,31 +156,71 @@ def _progress(stack: ExitStack, all_queued: Sequence[Queued]) -> Callable[[Seque
 
 
 def finish(site: Site, all_queued: Sequence[Queued], wait_for_end: bool, problems: Problems) -> None:
-    """The end of a command that queued requests: wait and list if asked, and end with the first problem's
-    status.
+    """The end of a command that queued requests: wait and sum up if asked, and end with the first problem's
+    status. With JSON, every request is listed.
 
     Requests that failed or were cancelled are a problem (SCHEDULER_REQUEST_FAILED).
     """
-    if wait_for_end and all_queued:
+    if not wait_for_end:
+        if site.as_json:
+            show(all_queued, as_json=True)
+    elif all_queued:
+        begun = time.monotonic()
         wait(site.scheduler.requests, all_queued)
-        _add_vids(site, all_queued)
-        lost = sum(queued.state is not RequestState.DONE for queued in all_queued)
+        elapsed_s = time.monotonic() - begun
+        _ask_catalogue(site, all_queued)
+        lost = [queued for queued in all_queued if queued.state is not RequestState.DONE]
         if lost:
-            what = f"{lost} of {len(all_queued)} requests failed or were cancelled"
+            what = f"{len(lost)} of {len(all_queued)} requests failed or were cancelled"
             problems.add(CtaError(SCHEDULER_REQUEST_FAILED, what))
-    if wait_for_end or site.as_json:
-        show(all_queued, site.as_json)
+        if site.as_json:
+            show(all_queued, as_json=True)
+        else:
+            _show_lost(lost)
+            click.echo(summary(all_queued, elapsed_s))
+    elif site.as_json:
+        show((), as_json=True)
     problems.end()
 
 
-def _add_vids(site: Site, all_queued: Sequence[Queued]) -> None:
-    """Name the tapes of archived files whose jobs ended: the scheduler has forgotten, the catalogue knows."""
+def _ask_catalogue(site: Site, all_queued: Sequence[Queued]) -> None:
+    """Tapes and size of archived files whose jobs ended: the scheduler has forgotten, the catalogue knows."""
     for queued in all_queued:
         archived = queued.request.direction is Direction.ARCHIVE and queued.state is RequestState.DONE
         if archived and not queued.vids and queued.archive_file_id is not None:
             with suppress(CtaError):
                 copies = site.catalogue.files.copies(queued.archive_file_id)
                 queued.vids = tuple(copy.vid for copy in copies)
+                if copies:
+                    queued.size_bytes = copies[0].size_bytes
+
+
+def _show_lost(lost: Sequence[Queued]) -> None:
+    if lost:
+        show(lost[:_MOST_LISTED], as_json=False)
+    if len(lost) > _MOST_LISTED:
+        first = lost[_MOST_LISTED].request
+        note(f"and {len(lost) - _MOST_LISTED} more: cta-admin request show {first} ...")
+
+
+def summary(all_queued: Sequence[Queued], elapsed_s: float) -> str:
+    """One line: files and bytes that are done, seconds, MB/s, and the tapes they are on or came from.
+
+    What nobody knows is left out: the size of a request that was only named by its number, the tape of a
+    retrieve that is over.
+    """
+    done = [queued for queued in all_queued if queued.state is RequestState.DONE]
+    sizes = [queued.size_bytes for queued in done if queued.size_bytes is not None]
+    text = f"{len(done)} of {len(all_queued)} files done"
+    if sizes and len(sizes) == len(done):
+        rate = f", {sum(sizes) / elapsed_s / 1e6:.1f} MB/s" if elapsed_s else ""
+        text += f": {shown_size(sum(sizes))} in {elapsed_s:.1f} s{rate}"
+    vids = sorted({vid for queued in done for vid in queued.vids})
+    if len(vids) > _MOST_TAPES_NAMED:
+        text += f", {len(vids)} tapes"
+    elif vids:
+        text += f", {'tape' if len(vids) == 1 else 'tapes'} {', '.join(vids)}"
+    return text
 
 
 def show(all_queued: Sequence[Queued], as_json: bool) -> None:

@@ -151,6 +151,9 @@ OUTAGE_BEGUN = _row("outage_begun", _W, "resource", "Something outside cannot be
 OUTAGE_ENDED = _row("outage_ended", _N, "resource duration_s", "What could not be reached answers again")
 RETRYING = _row("retrying", _N, "operation", "An operation is tried again")
 JOB_GONE = _row("job_gone", _N, "job_id", "A job was taken or cancelled elsewhere; its result is not reported twice")
+JOBS_DIVERTED = _row(
+    "jobs_diverted", _N, "vid jobs", "Retrieve jobs of a disabled tape were moved to their next copy"
+)
 JOBS_GIVEN_BACK = _row("jobs_given_back", _N, "jobs", "Jobs were given back to the queue uncharged")
 # --- control -------------------------------------------------------------------------------------------
 CONTROL_REQUEST = _row("control_request", _I, "method uid", "A request came over the control socket")
@@ -161,6 +164,7 @@ ROUTINE_FINISHED = _row("routine_finished", _I, "routine", "A maintenance routin
 ROUTINE_FAILED = _row("routine_failed", _E, "routine", "A maintenance routine failed; it runs again later")
 JOBS_COLLECTED = _row("jobs_collected", _N, "jobs", "Jobs of a holder whose lease ran out went back to the queue")
 DISK_REPORTED = _row("disk_reported", _I, "jobs", "Results were reported to the disk system")
+JOBS_KEPT = _row("jobs_kept", _W, "jobs", "Failed requests that nobody asked to be told of wait for an operator")
 INCIDENT_RAISED = _row("incident_raised", _W, "incident_id", "An incident for an operator was recorded")
 INCIDENT_CLOSED = _row("incident_closed", _N, "incident_id", "An incident was closed")
 INVENTORY_TAKEN = _row("inventory_taken", _I, "cartridges", "The library was asked what is where")

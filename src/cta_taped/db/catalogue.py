@@ -298,8 +298,8 @@ class Files(Protocol):
 
         May be repeated after an unknown outcome: files already recorded *and equal* are success. Raises
         TAPE_FSEQ (not contiguous with TAPE.LAST_FSEQ), CATALOGUE_CHECKSUM (size or checksum differ from what
-        is recorded), CATALOGUE_REFUSED (a field is invalid, e.g. owner uid 0), TAPE_UNKNOWN. Nothing is
-        recorded when it raises.
+        is recorded), CATALOGUE_REFUSED (a field is invalid, e.g. owner uid 0), TAPE_UNKNOWN. The evidence of
+        the middle two names the ``fseq`` of a file that is to blame. Nothing is recorded when it raises.
         """
         ...
 

@@ -119,6 +119,13 @@ class RetrieveQueue(Protocol):
         """Give jobs back for any mount, uncharged."""
         ...
 
+    def divert(self, mount: Mount) -> int:
+        """The mount's tape is out of use: jobs that wait for it go to the next copy, if there is one.
+
+        Uncharged; how many went. The others wait for the tape.
+        """
+        ...
+
 
 class Direction(StrEnum):
     """Which way a request goes."""
@@ -153,7 +160,11 @@ class Reports(Protocol):
         ...
 
     def delivered(self, reports: Sequence[Report]) -> None:
-        """Told, or nobody asked: the jobs end."""
+        """Told, or a success that nobody asked to be told of: the jobs end."""
+        ...
+
+    def keep(self, reports: Sequence[Report]) -> None:
+        """Failures that nobody asked to be told of: the jobs move to the failed requests."""
         ...
 
     def undelivered(self, report: Report, reason: str) -> bool:
@@ -179,6 +190,13 @@ class Upkeep(Protocol):
 
     def release_mount(self, mount_id: int) -> int:
         """A mount is known to be dead: its jobs go back at once, uncharged; how many. May be repeated."""
+        ...
+
+    def end_incomplete(self, limit: int) -> int:
+        """End written copies that wait for a copy which failed for good or was cancelled; how many.
+
+        Their files stay recorded. Nobody is told: a request is a success only with all its copies.
+        """
         ...
 
     def clean_stamps(self, age_s: int, limit: int) -> int:
@@ -314,12 +332,16 @@ class Requests(Protocol):
         """Queue one job per copy, by archive routes and mount rules (catalogue reference 5.16).
 
         Raises SCHEDULER_NO_ROUTE naming what is missing, CATALOGUE_REFUSED for an invalid value (size 0, uid
-        0, larger than the VO allows).
+        0, larger than the VO allows), SCHEDULER_QUEUED when a request for the disk file has not ended yet.
         """
         ...
 
     def queue_archives(self, requests: Sequence[ArchiveRequest]) -> list[RequestId]:
-        """Queue many, in one transaction; all or none."""
+        """Queue many, in one transaction; all or none.
+
+        SCHEDULER_QUEUED names all files that are queued already, as ``queued`` of its evidence: a tuple of
+        (disk instance, disk file id, their ``RequestId``). SCHEDULER_REFUSED when a file is named twice.
+        """
         ...
 
     def queue_retrieve(self, request: RetrieveRequest) -> RequestId:

@@ -117,7 +117,7 @@ def open_source(url: str) -> SourceFile:
 
     Raises CtaError DISK_NAME, DISK_SOURCE_GONE, DISK_PERMISSION, DISK_NOT_A_FILE, DISK_UNREACHABLE ...
     """
-    source: SourceFile = _backend(scheme_of(url)).open_source(url)
+    source: SourceFile = _backend("" if url[:1] == "/" else scheme_of(url)).open_source(url)
     return source
 
 
@@ -132,7 +132,7 @@ def open_destination(url: str, size_bytes: int, policy: WritePolicy) -> Destinat
 
 def scheme_of(url: str) -> str:
     """The scheme of ``url``, empty for a plain absolute path. Raises CtaError DISK_NAME for anything else."""
-    if url.startswith("/"):
+    if url[:1] == "/":
         return ""
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in SCHEMES:
@@ -201,6 +201,8 @@ _OPENING: Final[dict[int, ErrorSpec]] = {
 }
 _SOURCE: Final[dict[int, ErrorSpec]] = {errno.ENOENT: DISK_SOURCE_GONE, errno.ENOTDIR: DISK_SOURCE_GONE}
 _DESTINATION: Final[dict[int, ErrorSpec]] = {errno.EEXIST: DISK_EXISTS}
+# A limit that the site set (RLIMIT_FSIZE, the file system's largest file) is no fault of the job.
+_WRITING: Final[dict[int, ErrorSpec]] = {errno.EFBIG: DISK_NO_SPACE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ class Operation:
 OPEN_SOURCE: Final = Operation("cannot be opened for reading", _ANYWHERE | _OPENING | _SOURCE, DISK_READ)
 READ: Final = Operation("cannot be read", _ANYWHERE, DISK_READ)
 OPEN_DESTINATION: Final = Operation("cannot be created", _ANYWHERE | _OPENING | _DESTINATION, DISK_OPEN_WRITE)
-WRITE: Final = Operation("cannot be written", _ANYWHERE | _DESTINATION, DISK_WRITE)
+WRITE: Final = Operation("cannot be written", _ANYWHERE | _DESTINATION | _WRITING, DISK_WRITE)
 
 
 def disk_error(operation: Operation, url: str, error: OSError) -> CtaError:

@@ -14,10 +14,14 @@ from collections.abc import Callable
 from cta_taped.common import events
 from cta_taped.common.errors import (
     CATALOGUE_CONFLICT,
+    CATALOGUE_CORRUPT,
     CATALOGUE_LOST,
     CATALOGUE_NOT_FOUND,
+    CATALOGUE_SCHEMA,
     SCHEDULER_CONFLICT,
+    SCHEDULER_CORRUPT,
     SCHEDULER_LOST,
+    SCHEDULER_SCHEMA,
     CtaError,
 )
 from cta_taped.common.ipc import messages as m
@@ -27,7 +31,17 @@ from cta_taped.db import ledger as ledger_delivery
 from cta_taped.db.catalogue import Author
 from cta_taped.maintenance.station import Station
 
-OUTAGES = (CATALOGUE_LOST, CATALOGUE_CONFLICT, SCHEDULER_LOST, SCHEDULER_CONFLICT)
+# A damaged database, or one in the middle of an upgrade, is away until somebody has dealt with it.
+OUTAGES = (
+    CATALOGUE_LOST,
+    CATALOGUE_CONFLICT,
+    CATALOGUE_CORRUPT,
+    CATALOGUE_SCHEMA,
+    SCHEDULER_LOST,
+    SCHEDULER_CONFLICT,
+    SCHEDULER_CORRUPT,
+    SCHEDULER_SCHEMA,
+)
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routine: stuck reports, stamps of dead mounts, old failed requests, rested disk systems, dirty tapes."""
+"""Routine: stuck reports, copies that wait in vain, stamps of dead mounts, old failed requests, rested disk
+systems, dirty tapes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ def run(station: Station) -> int:
     age_s = int(section.dead_mount_s)
     return (
         station.scheduler.reports.release_stuck(age_s, BATCH)
+        + upkeep.end_incomplete(BATCH)
         + upkeep.clean_stamps(age_s, BATCH)
         + upkeep.delete_old_failed(int(section.failed_keep_s), BATCH)
         + upkeep.wake_disk_systems()

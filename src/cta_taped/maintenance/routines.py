@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cta_taped.common.config import Maintenance
+from cta_taped.common.config_schema import Maintenance
 from cta_taped.maintenance import dead_mounts, desired_state, disk_reports, housekeeping, undelivered
 from cta_taped.maintenance.station import Station
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cta_taped.common.config import Config, Loaded
+from cta_taped.common.config import Loaded
+from cta_taped.common.config_schema import Config
 from cta_taped.common.ipc.messages import Fact
 from cta_taped.db.backends import open_catalogue, open_scheduler
 from cta_taped.db.catalogue import Catalogue

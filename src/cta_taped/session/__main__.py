@@ -12,12 +12,14 @@ import faulthandler
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 from cta_taped.common import events
-from cta_taped.common.config import Config, load
+from cta_taped.common.config import load
+from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import DRIVE_BUSY, DRIVE_NOT_EMPTY, EX_OK, CtaError, DriveEffect
 from cta_taped.common.ipc.channel import WorkerChannel
 from cta_taped.common.journal import BackgroundJournal
@@ -66,34 +68,40 @@ def probe(drive: TapeDrive, robot: Robot, library_slot: str) -> None:
 
 def serve(config: Config, link: Link) -> None:
     """One session: probe, schedule, at most one mount. What is not confirmed is left to the rescue."""
-    log = get_logger()
     share_interpreter()
     link.state("PROBING")
-    try:
-        robot = open_changer(config.drive.changer, config.drive.library_slot, config.changer_lock)
-        drive = open_drive(config.drive.device, link)
-        probe(drive, robot, config.drive.library_slot)
-        log_event(log, events.DRIVE_PROBED, outcome="empty")
-        link.drive_empty()
-        link.state("SCHEDULING")
-        catalogue = open_catalogue(config.catalogue.url)
-        name = config.site.scheduler_backend_name
-        scheduler = open_scheduler(config.scheduler.url, config.catalogue.url, name)
-        ledger = Ledger(config.state_dir)
-        mount = next_mount(config, scheduler, ledger, link)
-        outcome: Outcome = "nothing"
-        if mount is not None:
-            station = Station(config, drive, robot, catalogue, scheduler, ledger, link)
-            direction = RetrieveMount if mount.mount_type is MountType.RETRIEVE else ArchiveMount
-            outcome = direction(station, mount).run()
-        link.state("ENDING")
-        link.finished(outcome)
-    except Exception as error:
-        failure = as_cta_error(error, "session")
-        log_error(log, failure)
-        link.failed(failure, drive_down=failure.spec.drive is DriveEffect.DOWN)
-        link.state("ENDING")
-        link.finished("failure")
+    # Closed behind the last word: a drive that hangs while it is closed must not hold back what happened.
+    with ExitStack() as devices:
+        try:
+            outcome = _serve_mount(config, link, devices)
+            link.state("ENDING")
+            link.finished(outcome)
+        except Exception as error:
+            failure = as_cta_error(error, "session")
+            log_error(get_logger(), failure)
+            link.failed(failure, drive_down=failure.spec.drive is DriveEffect.DOWN)
+            link.state("ENDING")
+            link.finished("failure")
+
+
+def _serve_mount(config: Config, link: Link, devices: ExitStack) -> Outcome:
+    robot = open_changer(config.drive.changer, config.drive.library_slot, config.changer_lock)
+    devices.callback(robot.close)
+    drive = open_drive(config.drive.device, link)
+    devices.callback(drive.close)
+    probe(drive, robot, config.drive.library_slot)
+    log_event(get_logger(), events.DRIVE_PROBED, outcome="empty")
+    link.drive_empty()
+    link.state("SCHEDULING")
+    catalogue = open_catalogue(config.catalogue.url)
+    scheduler = open_scheduler(config.scheduler.url, config.catalogue.url, config.site.scheduler_backend_name)
+    ledger = Ledger(config.state_dir)
+    mount = next_mount(config, scheduler, ledger, link)
+    if mount is None:
+        return "nothing"
+    station = Station(config, drive, robot, catalogue, scheduler, ledger, link)
+    direction = RetrieveMount if mount.mount_type is MountType.RETRIEVE else ArchiveMount
+    return direction(station, mount).run()
 
 
 def main() -> int:

@@ -25,9 +25,12 @@ from cta_taped.common.model import ArchiveJob, JobFailure, SessionTotals, Writte
 from cta_taped.disk.files import SourceFile, open_source
 from cta_taped.session.claims import ClaimAhead
 from cta_taped.session.pipeline import (
-    BEAT_S,
+    BLOCK_BYTES,
     FLUSH_TIMEOUT_S,
+    JOIN_S,
     LOCATE_TIMEOUT_S,
+    LOOK_S,
+    STOPPED_JOIN_S,
     PipelineSize,
     TransferHost,
     as_cta_error,
@@ -41,12 +44,16 @@ from cta_taped.tape.files import FileWriter
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """How much is claimed at once, and after how much the drive's buffer is synchronised to the medium."""
+    """How much is claimed at once, and after how much the drive's buffer is synchronised to the medium.
+
+    ``quick_file_s``: longest rest of a file that is still written after a quick stop.
+    """
 
     fetch_files: int = 4000
     fetch_bytes: int = 80_000_000_000
     flush_files: int = 200
     flush_bytes: int = 32_000_000_000
+    quick_file_s: float = 1.0
     pipeline: PipelineSize = field(default_factory=PipelineSize)
 
 
@@ -85,8 +92,8 @@ class ArchiveOutcome:
     hanging: list[str] = field(default_factory=list)
 
 
-class _StoppedNow(Exception):
-    """The stop grade NOW was met in the middle of a file."""
+class _Stopped(Exception):
+    """A stop was met in a file that is not to be finished, or not to be begun."""
 
 
 class ArchiveRun:
@@ -127,15 +134,16 @@ class ArchiveRun:
             try:
                 self._write_all()
                 outcome.error = self._claims.failure
-            except _StoppedNow:
+            except _Stopped:
                 self._end_after_stop(outcome)
             except Exception as error:
                 self._end_after_failure(outcome, as_cta_error(error, "archiving"))
-            outcome.hanging = self._readers.close()
+            join_s = STOPPED_JOIN_S if self._stop.quick else JOIN_S
+            outcome.hanging = self._readers.close(join_s)
             outcome.give_back += [file.job for file in self._unflushed if file.job is not None]
             if self._current is not None:
                 outcome.give_back.append(self._current)
-            outcome.give_back += self._claims.close()
+            outcome.give_back += self._claims.close(join_s)
             outcome.failures = self._failures
         times = self._totals.times_s
         times["checksumingTime"] += sum(lane.checksum_s for lane in self._readers.lanes)
@@ -146,10 +154,13 @@ class ArchiveRun:
     def _end_after_stop(self, outcome: ArchiveOutcome) -> None:
         # The unload that follows synchronises the drive's buffer in any case, so this flush costs no time and
         # saves up to a whole flush interval of files from being written twice.
+        if self._current is not None:
+            outcome.give_back.append(self._current)
+            self._current = None
         try:
             self._flush()
         except Exception as error:
-            outcome.error = as_cta_error(error, "flushing at a stop")
+            self._end_after_failure(outcome, as_cta_error(error, "flushing at a stop"))
 
     def _end_after_failure(self, outcome: ArchiveOutcome, error: CtaError) -> None:
         if error.spec is not TAPE_FULL:
@@ -182,23 +193,27 @@ class ArchiveRun:
 
     def _next_job(self) -> ArchiveJob | None:
         with timed(self._totals, "waitInstructionsTime"):
-            return self._claims.next(self._stop, self._beat_now)
+            return self._claims.next(self._stop, self._on_wait)
 
-    def _beat_now(self) -> None:
-        self._beat.now(monotonic())
+    def _on_wait(self) -> None:
+        now = monotonic()
+        if now >= self._beat.due:
+            self._beat.now(now)
 
     def _write_file(self, job: ArchiveJob, lane: Lane) -> None:
         drive, stop, beat, times = self._drive, self._stop, self._beat, self._totals.times_s
         buffers = self._readers.slots.buffers
         filled, give = lane.filled, lane.free.give
         clock = monotonic()
-        slot, size, end = self._next_block(filled)
+        slot, size, end = self._next_block(filled, job, 0)
         if slot < 0:
             # Known before anything of it was written: its fSeq goes to the next file, no placeholder is
             # needed.
             assert isinstance(end, CtaError)
             self._fail(job, end)
             return
+        if stop.quick:
+            raise _Stopped
         block_id = self._writer.begin_file(job.archive_file_id)
         blocks = 0
         while True:
@@ -215,9 +230,9 @@ class ArchiveRun:
             clock = done
             if end is not None:
                 break
-            if stop.now:
-                raise _StoppedNow
-            slot, size, end = self._next_block(filled)
+            if stop.quick and self._ends_here(job, blocks):
+                raise _Stopped
+            slot, size, end = self._next_block(filled, job, blocks)
             if slot < 0:
                 assert isinstance(end, CtaError)
                 self._fail(job, end)
@@ -232,15 +247,23 @@ class ArchiveRun:
         self._unflushed.append(written)
         self._unflushed_bytes += job.size_bytes
 
-    def _next_block(self, filled: SimpleQueue[Delivery]) -> Delivery:
+    def _next_block(self, filled: SimpleQueue[Delivery], job: ArchiveJob, blocks: int) -> Delivery:
         while True:
             try:
-                return filled.get(timeout=BEAT_S)
+                return filled.get(timeout=LOOK_S)
             except Empty:
-                # Not a poll: nothing is looked for here but the beat, which proves that this thread lives.
-                self._beat_now()
-                if self._stop.now:
-                    raise _StoppedNow from None
+                # Not a poll of the disk: looked for are a stop, and the beat, which proves that this thread
+                # lives.
+                self._on_wait()
+                if self._stop.quick and (blocks == 0 or self._ends_here(job, blocks)):
+                    raise _Stopped from None
+
+    def _ends_here(self, job: ArchiveJob, blocks: int) -> bool:
+        """After a quick stop: whether the file is abandoned, ``blocks`` of it being written."""
+        times = self._totals.times_s
+        spent_s = times["waitDataTime"] + times["readWriteTime"]
+        left_bytes = job.size_bytes - blocks * BLOCK_BYTES
+        return self._stop.ends_file(left_bytes, self._beat.tape_bytes, spent_s, self._limits.quick_file_s)
 
     def _go_back(self) -> None:
         """Return to the HDR1 of a torn file; the next file takes its place and its fSeq."""

@@ -8,6 +8,8 @@ from cta_taped.common.errors import DRIVE_TAPE_ALERT, CtaError
 from cta_taped.common.log import log_event
 from cta_taped.common.model import ArchiveJob, JobFailure, WriterIdentity, WrittenFile
 from cta_taped.db.scheduler import ArchiveQueue
+from cta_taped.disk.breaker import Breaker
+from cta_taped.disk.files import open_source
 from cta_taped.session.archive import ArchiveLimits, ArchiveRun
 from cta_taped.session.mount import MountSession
 from cta_taped.tape import labels
@@ -51,14 +53,12 @@ class ArchiveMount(MountSession[ArchiveJob]):
             section.fetch_bytes,
             section.flush_files,
             section.flush_bytes,
+            config.ending.quick_file_s,
             self.pipeline,
         )
-        outcome = ArchiveRun(drive, writer, self, limits, self.station.link.stop, self.totals).run()
-        try:
-            if outcome.failures:
-                self.delivery.archived((), outcome.failures)
-        finally:
-            self.delivery.give_back(self._queue, outcome.give_back)
+        source = Breaker().guard(open_source)
+        outcome = ArchiveRun(drive, writer, self, limits, self.station.link.stop, self.totals, source).run()
+        self.delivery.conclude(self._queue, outcome.give_back, outcome.failures)
         if outcome.tape_full:
             self.count("Info_tapeFilledUp")
         if outcome.error is not None:

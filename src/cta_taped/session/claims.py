@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
 from cta_taped.common.errors import CtaError
-from cta_taped.session.pipeline import BEAT_S, as_cta_error, join_all
+from cta_taped.session.pipeline import JOIN_S, LOOK_S, as_cta_error, join_all
 from cta_taped.session.stop import StopRequest
 
 
@@ -40,9 +40,9 @@ class ClaimAhead(Generic[_Job]):
         claim: Callable[[int, int], list[_Job]],
         files: int,
         size_bytes: int,
-        accept: Callable[[_Job], None],
+        accept: Callable[[list[_Job]], None],
     ) -> None:
-        """``claim(files, size_bytes)`` returns a batch; ``accept`` is called for each job of it in order."""
+        """``claim(files, size_bytes)`` returns a batch; ``accept`` is called with each, in order."""
         self.failure: CtaError | None = None
         self._claim = claim
         self._files = files
@@ -51,6 +51,7 @@ class ClaimAhead(Generic[_Job]):
         self._pending: deque[_Job] = deque()
         self._pending_bytes = 0
         self._asked = False
+        self._answered = False
         self._last_call = False
         self._exhausted = False
         self._ended = False
@@ -62,34 +63,36 @@ class ClaimAhead(Generic[_Job]):
     def next(self, stop: StopRequest, on_wait: Callable[[], None]) -> _Job | None:
         """The next job; None if there is no more work, a claim failed (``failure``), or ``stop`` forbids it.
 
-        ``on_wait`` is called every BEAT_S while the scheduler is waited for.
+        ``on_wait`` is called every LOOK_S while the scheduler is waited for.
         """
         pending = self._pending
         while not stop.quick:
-            claimable = not (self._ended or stop.drain)
+            # A mount that is asked to drain before its first batch came still does that batch.
+            claimable = not self._ended and not (stop.drain and self._answered)
             if (
                 claimable
                 and len(pending) <= self._files // 2
                 and self._pending_bytes <= self._size_bytes // 2
             ):
                 self._ask()
-                if not self._take(0.0 if pending else BEAT_S) and not pending:
+                if not self._take(0.0 if pending else LOOK_S) and not pending:
                     on_wait()
             if pending:
                 job = pending.popleft()
                 self._pending_bytes -= job.size_bytes
                 return job
-            if self._ended or stop.drain:
+            if not claimable:
                 return None
         return None
 
-    def close(self) -> list[_Job]:
+    def close(self, within_s: float = JOIN_S) -> list[_Job]:
         """End the thread; the jobs that were claimed and not begun, in order.
 
-        A claim that still hangs keeps its jobs until their lease ends: nobody can know whether it comes back.
+        A claim that still hangs after ``within_s`` keeps its jobs until the mount is released: nobody can
+        know whether it comes back.
         """
         self._wanted.put(False)
-        join_all((self._thread,))
+        join_all((self._thread,), within_s)
         left = list(self._pending)
         while True:
             try:
@@ -112,16 +115,16 @@ class ClaimAhead(Generic[_Job]):
         except Empty:
             return False
         self._asked = False
+        self._answered = True
         if isinstance(batch, CtaError):
             self.failure = batch
             self._ended = True
             return True
         self._exhausted = not batch
         self._ended = self._exhausted and self._last_call
-        for job in batch:
-            self._pending.append(job)
-            self._pending_bytes += job.size_bytes
-            self._accept(job)
+        self._pending += batch
+        self._pending_bytes += sum(job.size_bytes for job in batch)
+        self._accept(batch)
         return True
 
     def _serve(self) -> None:

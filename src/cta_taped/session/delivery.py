@@ -4,19 +4,26 @@
 A catalogue that is away is waited for with the tape at its position, up to ``catalogue_hold_s``; then
 the mount ends in order and the ledger keeps the files for the maintenance worker. A scheduler that is
 away is not waited for: the files are recorded, their jobs are marked done later.
+
+Jobs that failed without being charged stay this mount's until it ends: put back at once, they would be
+claimed by the same mount again and again while a disk is full or away.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from cta_taped.common import events
 from cta_taped.common.errors import (
+    BY_CODE,
     CATALOGUE_CHECKSUM,
     CATALOGUE_REFUSED,
     SCHEDULER_CONFLICT,
+    SCHEDULER_CORRUPT,
     SCHEDULER_JOB_GONE,
     SCHEDULER_LOST,
+    SCHEDULER_SCHEMA,
     CtaError,
 )
 from cta_taped.common.log import get_logger, log_error, log_event
@@ -29,7 +36,7 @@ from cta_taped.session.link import Link
 from cta_taped.session.patience import Patience
 
 _ONE_FILE_REFUSED = (CATALOGUE_CHECKSUM, CATALOGUE_REFUSED)
-_SCHEDULER_AWAY = (SCHEDULER_LOST, SCHEDULER_CONFLICT)
+_SCHEDULER_AWAY = (SCHEDULER_LOST, SCHEDULER_CONFLICT, SCHEDULER_CORRUPT, SCHEDULER_SCHEMA)
 
 
 class Delivery:
@@ -53,21 +60,27 @@ class Delivery:
         self._link = link
         self._patience = Patience(link)
         self._hold_s = catalogue_hold_s
-        self._undelivered: list[JobFailure] = []
+        self._untold: list[int] = []
+        self._charged: list[JobFailure] = []
+        self._uncharged: list[JobFailure] = []
+        self._moved_files = 0
+        self._last_uncharged: JobFailure | None = None
         self._log = get_logger()
 
     def archived(self, flushed: Sequence[WrittenFile], failures: Sequence[JobFailure]) -> None:
         """Files that are on the medium, and verdicts on others.
 
-        Raises CtaError CATALOGUE_LOST after the hold, TAPE_FSEQ when somebody else wrote, SYSTEM_LEDGER.
+        Raises CtaError CATALOGUE_LOST after the hold, or at once when the session is asked to end;
+        TAPE_FSEQ when somebody else wrote; SYSTEM_LEDGER.
         """
         vid = self._mount.vid
+        self._take_over(failures)
         if flushed:
             self._ledger.append(self._mount, flushed)
+            self._moved_files += len(flushed)
             log_event(self._log, events.LEDGER_APPENDED, vid=vid, files=len(flushed))
-            refused = self._record(vid)
-            failures = [*failures, *refused]
-        self._report(self._scheduler.archive, failures)
+            self._charged += self._record(vid)
+        self._report(self._scheduler.archive)
         try:
             gone = ledger_delivery.finish(self._ledger, self._scheduler, vid)
             self._scheduler.mounts.renew(self._mount)
@@ -90,7 +103,7 @@ class Delivery:
                 self._patience.patiently(
                     lambda: ledger_delivery.record(self._ledger, self._catalogue, self._drive, vid),
                     for_s=self._hold_s,
-                    give_up=lambda: self._link.stop.now,
+                    give_up=lambda: self._link.stop.quick,
                 )
                 return refused
             except CtaError as error:
@@ -112,48 +125,82 @@ class Delivery:
         """Files that are at their destinations, and verdicts on others.
 
         A scheduler that is away is waited for as long as the hold: nothing but the scheduler knows of a
-        retrieve, and a result that is never told costs a second recall, no data.
+        retrieve, and a result that is never told costs a second recall, no data. Raises CtaError
+        SCHEDULER_LOST after that, or at once when the session is asked to end; the results are kept for
+        ``conclude``, which has no cartridge waiting for it.
         """
-        if done:
-            job_ids = [job.job_id for job in done]
-            gone = self._patience.patiently(
-                lambda: self._scheduler.retrieve.done(self._mount, job_ids), for_s=self._hold_s
-            )
-            self._note_gone(gone)
-        self._report(self._scheduler.retrieve, failures)
-        self._patience.patiently(lambda: self._scheduler.mounts.renew(self._mount), for_s=self._hold_s)
+        self._take_over(failures, done)
+        self._patience.patiently(self._tell_done, for_s=self._hold_s, give_up=lambda: self._link.stop.quick)
+        self._report(self._scheduler.retrieve)
 
-    def _report(self, queue: ArchiveQueue | RetrieveQueue, failures: Sequence[JobFailure]) -> None:
-        self._undelivered += failures
-        if not self._undelivered:
+    def _tell_done(self) -> None:
+        if self._untold:
+            self._note_gone(self._scheduler.retrieve.done(self._mount, self._untold))
+            self._untold = []
+        self._scheduler.mounts.renew(self._mount)
+
+    def _take_over(self, failures: Sequence[JobFailure], done: Sequence[RetrieveJob] = ()) -> None:
+        self._untold += [job.job_id for job in done]
+        self._moved_files += len(done)
+        for failure in failures:
+            if failure.charged:
+                self._charged.append(failure)
+            else:
+                self._uncharged.append(failure)
+                self._last_uncharged = failure
+
+    def _report(self, queue: ArchiveQueue | RetrieveQueue) -> None:
+        if not self._charged:
             return
         try:
-            charged = [failure for failure in self._undelivered if failure.charged]
-            free = [failure.job_id for failure in self._undelivered if not failure.charged]
-            if charged:
-                self._note_gone(queue.failed(self._mount, charged))
-            if free:
-                queue.requeue(self._mount, free)
+            self._note_gone(queue.failed(self._mount, self._charged))
         except CtaError as error:
             if error.spec not in _SCHEDULER_AWAY:
                 raise
             # Told at the next delivery; lost with the session, the jobs are collected and tried again.
             log_error(self._log, error)
             return
-        self._undelivered = []
+        self._charged = []
 
-    def give_back(
-        self, queue: ArchiveQueue | RetrieveQueue, jobs: Sequence[ArchiveJob] | Sequence[RetrieveJob]
+    def conclude(
+        self,
+        queue: ArchiveQueue | RetrieveQueue,
+        jobs: Sequence[ArchiveJob] | Sequence[RetrieveJob],
+        failures: Sequence[JobFailure] = (),
+        done: Sequence[RetrieveJob] = (),
     ) -> None:
-        """Queue jobs again, uncharged. With the scheduler away they stay this mount's, whose release by the
-        maintenance worker gives them back."""
+        """The end of the mount: tell what was not told, and queue ``jobs`` and all uncharged ones again.
+
+        ``failures`` and ``done``: results that no delivery has taken. Never raises for a database: with the
+        scheduler away the jobs stay this mount's, whose release by the maintenance worker gives them back.
+        """
+        self._take_over(failures, done)
         try:
-            if jobs:
-                queue.requeue(self._mount, [job.job_id for job in jobs])
-                log_event(self._log, events.JOBS_GIVEN_BACK, jobs=len(jobs))
-            self._report(queue, ())
+            if self._untold:
+                self._patience.patiently(
+                    self._tell_done, for_s=self._hold_s, give_up=lambda: self._link.stop.now
+                )
+            self._report(queue)
+            uncharged, self._uncharged = self._uncharged, []
+            job_ids = [job.job_id for job in jobs] + [failure.job_id for failure in uncharged]
+            if job_ids:
+                queue.requeue(self._mount, job_ids)
         except CtaError as error:
             log_error(self._log, error)
+            return
+        if jobs:
+            log_event(self._log, events.JOBS_GIVEN_BACK, jobs=len(jobs))
+        for code, count in Counter(failure.code for failure in uncharged).items():
+            detail = next(failure.text for failure in uncharged if failure.code == code)
+            log_event(self._log, events.JOBS_GIVEN_BACK, jobs=count, code=code, detail=detail)
+
+    @property
+    def fruitless(self) -> CtaError | None:
+        """Why the mount was for nothing: no file moved, and jobs were given back because of failures."""
+        if self._moved_files or self._last_uncharged is None:
+            return None
+        last = self._last_uncharged
+        return CtaError(BY_CODE[last.code], f"no file was moved; the last failure: {last.text}")
 
     def _note_gone(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:

@@ -16,6 +16,7 @@ from cta_taped.common.errors import DRIVE_NOT_EMPTY, CtaError
 from cta_taped.common.log import get_logger, log_event
 from cta_taped.common.model import SessionTotals
 from cta_taped.session.link import Link, command
+from cta_taped.session.pipeline import as_cta_error
 from cta_taped.tape.changer import Robot
 from cta_taped.tape.drive import BlockProtection, TapeDrive
 
@@ -58,9 +59,9 @@ class WayHome:
             return
         try:
             self._go()
-        except CtaError as error:
-            self._failure = error
-            raise
+        except Exception as error:
+            self._failure = as_cta_error(error, "the way home")
+            raise self._failure from error
         self._done = True
         self._link.drive_empty()
 

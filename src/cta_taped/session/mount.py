@@ -17,12 +17,15 @@ from time import monotonic
 from typing import Final, Generic, TypeVar
 
 from cta_taped.common import events
-from cta_taped.common.config import Config
+from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import (
+    DRIVE_SUSPECT,
     TAPE_ENCRYPTED,
     TAPE_LABEL_FORMAT,
     CtaError,
     DriveEffect,
+    Retry,
+    Subject,
     TapeEffect,
 )
 from cta_taped.common.events import SessionFinished, session_finished_fields
@@ -34,8 +37,10 @@ from cta_taped.db.scheduler import ArchiveQueue, RetrieveQueue, Scheduler
 from cta_taped.session.delivery import Delivery
 from cta_taped.session.home import WayHome
 from cta_taped.session.link import Link, Outcome, command
+from cta_taped.session.patience import through_conflicts
 from cta_taped.session.pipeline import PipelineSize, as_cta_error
 from cta_taped.session.progress import new_totals
+from cta_taped.session.suspicion import Suspicion
 from cta_taped.tape.changer import Robot
 from cta_taped.tape.drive import TapeDrive
 from cta_taped.tape.slots import drive_ordinal
@@ -95,6 +100,9 @@ class MountSession(ABC, Generic[Job]):
         self.pipeline = PipelineSize(config.transfer.disk_threads, config.transfer.slots)
         self._first_batch: list[Job] = []
         self._mount_attempted = False
+        self._suspicion = Suspicion(config.state_dir)
+        self._opened = False
+        self._disabled = False
         self._error: CtaError | None = None
         self.log = get_logger()
 
@@ -134,22 +142,32 @@ class MountSession(ABC, Generic[Job]):
         )
         begun = monotonic()
         try:
-            self._first_batch = self._take(*self._fetch)
+            self._first_batch = through_conflicts(lambda: self._take(*self._fetch))
             if not self._first_batch:
                 self.count("Info_emptyMount")
                 return "nothing"
             self._check_usable()
+            if self.station.link.stop.quick:
+                return "nothing"
             self.station.link.state("MOUNTING")
             with ExitStack() as stack:
                 stack.callback(self._go_home)
                 self._put_in()
-                self._transfer()
+                # A stop that came meanwhile saves the label check and a locate of minutes.
+                if not self.station.link.stop.quick:
+                    self._transfer()
+            fruitless = self.delivery.fruitless
+            if fruitless is not None:
+                # A failure, so that the supervisor waits longer and longer between two such mounts.
+                raise fruitless
         except CtaError as error:
             self._fail(error)
         except Exception as error:
             self._fail(as_cta_error(error, f"mount {mount.mount_id}"))
         finally:
-            self.delivery.give_back(self._queue, self._first_batch)
+            self.delivery.conclude(self._queue, self._first_batch)
+            if self._disabled and self.mount.mount_type is MountType.RETRIEVE:
+                self._divert()
             self.totals.times_s["totalTime"] = monotonic() - begun
             self._log_finished()
         return "failure" if self._error is not None else "success"
@@ -157,7 +175,7 @@ class MountSession(ABC, Generic[Job]):
     def claim(self, files: int, size_bytes: int) -> list[Job]:
         """The first batch, then what the queue has; asked by the run's claiming thread."""
         first, self._first_batch = self._first_batch, []
-        jobs = first or self._take(files, size_bytes)
+        jobs = first or through_conflicts(lambda: self._take(files, size_bytes))
         if jobs:
             log_event(self.log, events.BATCH_TAKEN, files=len(jobs))
         return jobs
@@ -198,6 +216,8 @@ class MountSession(ABC, Generic[Job]):
 
     def begin_transfer(self, protection: str) -> None:
         """The label is verified: count the mount, and say that data move."""
+        self._opened = True
+        self._suspicion.opened()
         log_event(self.log, events.LABEL_VERIFIED, vid=self.mount.vid, protection=protection)
         try:
             self.station.catalogue.tapes.mounted(
@@ -222,12 +242,28 @@ class MountSession(ABC, Generic[Job]):
                 log_error(self.log, error.__context__)
             self._error = error.failure
             raise error.failure
+        disable = error.spec.tape is TapeEffect.DISABLED
+        if error.spec.subject is Subject.TAPE and not self._opened:
+            # Nothing that led to this mount has changed: the tape would be mounted again and again.
+            suspect = self._suspect_drive(error)
+            disable, error = suspect is None, suspect or error
         self._error = error
         self.count(error.spec.alias or error.code)
         log_error(self.log, error)
         self.station.link.failed(error, drive_down=error.spec.drive is DriveEffect.DOWN)
-        if error.spec.tape is TapeEffect.DISABLED:
+        if disable:
             self._disable_tape(f"[cta-taped] {error}")
+
+    def _suspect_drive(self, error: CtaError) -> CtaError | None:
+        """The failure of the drive, when it could not open the tape before this one either."""
+        if error.spec.retry is not Retry.OTHER_DRIVE:
+            return None
+        before = self._suspicion.failed(self.mount.vid)
+        if before is None:
+            return None
+        return CtaError(
+            DRIVE_SUSPECT, f"neither {before} nor {self.mount.vid} could be opened; the last failure: {error}"
+        )
 
     def _disable_tape(self, reason: str) -> None:
         author = Author("cta-taped", self.station.config.host)
@@ -238,7 +274,17 @@ class MountSession(ABC, Generic[Job]):
         except CtaError as failure:
             log_error(self.log, failure)
             return
+        self._disabled = True
         log_event(self.log, events.TAPE_DISABLED, vid=self.mount.vid, reason=reason)
+
+    def _divert(self) -> None:
+        try:
+            jobs = through_conflicts(lambda: self.station.scheduler.retrieve.divert(self.mount))
+        except CtaError as failure:
+            log_error(self.log, failure)
+            return
+        if jobs:
+            log_event(self.log, events.JOBS_DIVERTED, vid=self.mount.vid, jobs=jobs)
 
     def count(self, name: str) -> None:
         """One more of upstream's ``Error_*`` or ``Info_*`` counters."""

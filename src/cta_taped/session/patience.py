@@ -9,6 +9,7 @@ through ``patiently``.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, TypeVar
@@ -16,9 +17,13 @@ from typing import Final, TypeVar
 from cta_taped.common import events
 from cta_taped.common.errors import (
     CATALOGUE_CONFLICT,
+    CATALOGUE_CORRUPT,
     CATALOGUE_LOST,
+    CATALOGUE_SCHEMA,
     SCHEDULER_CONFLICT,
+    SCHEDULER_CORRUPT,
     SCHEDULER_LOST,
+    SCHEDULER_SCHEMA,
     CtaError,
     ErrorSpec,
 )
@@ -29,14 +34,20 @@ _T = TypeVar("_T")
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
+# A damaged database, or one in the middle of an upgrade, is away until somebody has dealt with it.
 OUTAGES: Final[dict[ErrorSpec, str]] = {
     CATALOGUE_LOST: "the catalogue",
+    CATALOGUE_CORRUPT: "the catalogue",
+    CATALOGUE_SCHEMA: "the catalogue",
     CATALOGUE_CONFLICT: "the catalogue",
     SCHEDULER_LOST: "the scheduler database",
+    SCHEDULER_CORRUPT: "the scheduler database",
+    SCHEDULER_SCHEMA: "the scheduler database",
     SCHEDULER_CONFLICT: "the scheduler database",
 }
 _CONFLICTS: Final = (CATALOGUE_CONFLICT, SCHEDULER_CONFLICT)
 _CONFLICT_WAIT_S: Final = 0.05
+_MOST_CONFLICTS: Final = 20
 
 
 class Patience:
@@ -82,3 +93,19 @@ class Patience:
                 duration_s = round(monotonic() - begun, 1)
                 log_event(self._log, events.OUTAGE_ENDED, resource=subject, duration_s=duration_s)
             return result
+
+
+def through_conflicts(operation: Callable[[], _T]) -> _T:
+    """The result of ``operation``, repeated when its transaction met another one.
+
+    For the thread that claims ahead: it says no signs of life, so it may wait for moments, not for an outage.
+    Raises any other CtaError at once, and the conflict when it never ends.
+    """
+    for _ in range(_MOST_CONFLICTS):
+        try:
+            return operation()
+        except CtaError as error:
+            if error.spec not in _CONFLICTS:
+                raise
+        time.sleep(_CONFLICT_WAIT_S * random.uniform(0.5, 1.5))  # noqa: S311
+    return operation()

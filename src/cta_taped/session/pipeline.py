@@ -12,13 +12,14 @@ from __future__ import annotations
 import mmap
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from cta_taped.common.errors import SYSTEM_INTERNAL, CtaError
+from cta_taped.common.model import ArchiveJob, RetrieveJob
 from cta_taped.common.scsi.codes import Opcode, timeout_s
 from cta_taped.tape.drive import PROTECTION_BYTES
 
@@ -28,13 +29,21 @@ BLOCK_BYTES: Final = 262144
 BEAT_S: Final = 1.0
 """Longest time without a sign of life of the tape thread while it waits for a disk or a database."""
 
+LOOK_S: Final = 0.2
+"""Longest time in which the tape thread, waiting for a disk or a database, overlooks a stop."""
+
 JOIN_S: Final = 10.0
 """How long the end of a run waits for a disk thread that hangs in a system call of a dead file server."""
+
+STOPPED_JOIN_S: Final = 0.5
+"""The same after a stop at quick or now: an operator waits, and nobody needs what the thread would bring."""
 
 LOCATE_TIMEOUT_S: Final = timeout_s(Opcode.LOCATE_10)
 FLUSH_TIMEOUT_S: Final = 1800.0
 """How long a flush may be silent: above what LTO and 3592 drives report for WRITE FILEMARKS (REPORT SUPPORTED
 OPERATION CODES with time-outs, SPC-4 6.35)."""
+
+SizedJob = TypeVar("SizedJob", ArchiveJob, RetrieveJob)
 
 _SWITCH_INTERVAL_S: Final = 0.0001
 _LEAST_SLOTS_A_THREAD: Final = 2
@@ -60,6 +69,25 @@ class PipelineSize:
     def slots_a_thread(self) -> int:
         """A disk thread's own share; two at least, so that it reads while the drive writes."""
         return max(_LEAST_SLOTS_A_THREAD, self.slots // self.disk_threads)
+
+
+def runs(jobs: Iterable[SizedJob], most_files: int) -> Iterator[list[SizedJob]]:
+    """``jobs`` in order, neighbours that are small put together: one disk thread takes them one after another.
+
+    A run has at most one block's bytes and ``most_files`` files, unless it is a single file. Why: a thread
+    that is woken for each file of a few KiB costs more than the file itself. As long as ``most_files`` is a
+    thread's share of the slots, all threads still open files at the same time.
+    """
+    run: list[SizedJob] = []
+    size_bytes = 0
+    for job in jobs:
+        size_bytes += job.size_bytes
+        if run and (len(run) == most_files or size_bytes > BLOCK_BYTES):
+            yield run
+            run, size_bytes = [], job.size_bytes
+        run.append(job)
+    if run:
+        yield run
 
 
 class Slots:

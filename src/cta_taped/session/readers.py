@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The disk side of an archive mount: K threads that open, read and checksum the files to come.
 
-File n of the tape order belongs to thread n mod K, which has block slots of its own and a queue of its own
-towards the tape thread. So delivery is in order without a sequencer, the files behind the head are opened and
+The files, small neighbours put together (``pipeline.runs``), go to the threads in turn; each has block slots
+of its own and a queue of its own towards the tape thread. So delivery is in order without a sequencer, the files behind the head are opened and
 begun ahead, a slow open delays nobody until the tape needs that very file, and no file can take the slots
 that an earlier one waits for: the deadlock of a shared ring cannot happen.
 
@@ -12,7 +12,9 @@ What it is not: a judge of what a failure means for the tape; an error travels t
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
+from itertools import cycle, repeat
 from queue import SimpleQueue
 from time import monotonic
 
@@ -22,12 +24,14 @@ from cta_taped.common.model import ArchiveJob
 from cta_taped.disk.files import SourceFile
 from cta_taped.session.pipeline import (
     CLOSING,
+    JOIN_S,
     NO_SLOT,
     FreeSlots,
     PipelineSize,
     Slots,
     as_cta_error,
     join_all,
+    runs,
 )
 
 Delivery = tuple[int, int, int | CtaError | None]
@@ -38,10 +42,10 @@ the last one; or (NO_SLOT, 0, failure): the file ends here."""
 class Lane:
     """One disk thread's queues. Slots taken from ``filled`` go back by ``free.give``."""
 
-    __slots__ = ("checksum_s", "filled", "free", "jobs", "read_bytes", "wait_s")
+    __slots__ = ("checksum_s", "filled", "free", "read_bytes", "runs", "wait_s")
 
     def __init__(self, slots: range) -> None:
-        self.jobs: SimpleQueue[ArchiveJob | None] = SimpleQueue()
+        self.runs: SimpleQueue[list[ArchiveJob] | None] = SimpleQueue()
         self.filled: SimpleQueue[Delivery] = SimpleQueue()
         self.free = FreeSlots(slots)
         self.read_bytes = 0
@@ -58,8 +62,9 @@ class SourceReaders:
         self.lanes = tuple(Lane(range(n * share, (n + 1) * share)) for n in range(size.disk_threads))
         self._open_source = open_source
         self._closing = False
-        self._submitted = 0
-        self._taken = 0
+        self._share = share
+        self._turn = cycle(self.lanes)
+        self._ahead: deque[Lane] = deque()
         self._threads = tuple(
             threading.Thread(target=self._serve, args=(lane,), name=f"disk-read-{n}", daemon=True)
             for n, lane in enumerate(self.lanes)
@@ -67,38 +72,44 @@ class SourceReaders:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: ArchiveJob) -> None:
-        """Add the next file in the order of the tape."""
-        self.lanes[self._submitted % len(self.lanes)].jobs.put(job)
-        self._submitted += 1
+    def submit(self, jobs: list[ArchiveJob]) -> None:
+        """Add the next files in the order of the tape."""
+        for run in runs(jobs, self._share):
+            lane = next(self._turn)
+            lane.runs.put(run)
+            self._ahead.extend(repeat(lane, len(run)))
 
     def next_lane(self) -> Lane:
         """The lane of the next file in the order of the tape."""
-        lane = self.lanes[self._taken % len(self.lanes)]
-        self._taken += 1
-        return lane
+        return self._ahead.popleft()
 
-    def close(self) -> list[str]:
-        """End all threads, wherever they are; the names of those that hang in a system call."""
+    def close(self, within_s: float = JOIN_S) -> list[str]:
+        """End all threads, wherever they are; the names of those in a system call after ``within_s``."""
         self._closing = True
         for lane in self.lanes:
-            lane.jobs.put(None)
+            lane.runs.put(None)
             lane.free.give(CLOSING)
-        return join_all(self._threads)
+        return join_all(self._threads, within_s)
 
     def _serve(self, lane: Lane) -> None:
-        while (job := lane.jobs.get()) is not None and not self._closing:
-            try:
-                source = self._open_source(job.source_url)
-            except Exception as error:
-                lane.filled.put((NO_SLOT, 0, as_cta_error(error, f"opening {job.source_url!r}")))
-                continue
-            try:
-                self._read(lane, job, source)
-            except Exception as error:
-                lane.filled.put((NO_SLOT, 0, as_cta_error(error, f"reading {job.source_url!r}")))
-            finally:
-                source.close()
+        while (run := lane.runs.get()) is not None:
+            for job in run:
+                if self._closing:
+                    return
+                self._read_file(lane, job)
+
+    def _read_file(self, lane: Lane, job: ArchiveJob) -> None:
+        try:
+            source = self._open_source(job.source_url)
+        except Exception as error:
+            lane.filled.put((NO_SLOT, 0, as_cta_error(error, f"opening {job.source_url!r}")))
+            return
+        try:
+            self._read(lane, job, source)
+        except Exception as error:
+            lane.filled.put((NO_SLOT, 0, as_cta_error(error, f"reading {job.source_url!r}")))
+        finally:
+            source.close()
 
     def _read(self, lane: Lane, job: ArchiveJob, source: SourceFile) -> None:
         if source.size_bytes != job.size_bytes:

@@ -13,12 +13,11 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from cta_taped.common import events
-from cta_taped.common.config import Config
+from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import (
+    CONFIG_INVALID,
     DRIVE_NOT_EMPTY,
-    LIBRARY_NOT_READY,
-    LIBRARY_TIMEOUT,
-    LIBRARY_UNREACHABLE,
+    LIBRARY_ELEMENT,
     SYSTEM_RESCUE_FAILED,
     CtaError,
 )
@@ -35,7 +34,8 @@ from cta_taped.tape.slots import drive_ordinal
 _T = TypeVar("_T")
 
 WAITS_S: Final = (0.0, 2.0, 10.0, 30.0)
-_LIBRARY_WORTH_ANOTHER_TRY: Final = (LIBRARY_NOT_READY, LIBRARY_TIMEOUT, LIBRARY_UNREACHABLE)
+# A drive that does not exist does not appear by waiting for it.
+_OF_THE_CONFIGURATION: Final = (CONFIG_INVALID, LIBRARY_ELEMENT)
 
 
 class Rescue:
@@ -47,6 +47,7 @@ class Rescue:
         self._vid = vid
         self._link = link
         self._ordinal = drive_ordinal(config.drive.library_slot) or 0
+        self._asked = False
         self._log = get_logger()
 
     def climb(self) -> bool:
@@ -72,6 +73,7 @@ class Rescue:
 
     def _empty(self, drive: TapeDrive, changer: Robot) -> str:
         in_drive = self._rung("ask drive", drive.has_cartridge)
+        self._asked = True
         element = self._rung("ask library", lambda: changer.loaded(self._ordinal))
         if not in_drive and element is None:
             return "the drive is empty"
@@ -100,6 +102,8 @@ class Rescue:
             except CtaError as error:
                 failure = error
                 log_error(self._log, error, event=events.RESCUE_STEP, rung=name, outcome="failed")
+                if error.spec in _OF_THE_CONFIGURATION:
+                    break
                 continue
             log_event(self._log, events.RESCUE_STEP, rung=name, outcome=str(result))
             return result
@@ -125,10 +129,13 @@ class Rescue:
             return str(changer.dismount(self._ordinal, None))
 
     def _quarantine(self, error: CtaError) -> None:
-        vid = self._vid or ""
-        text = f"{vid or 'a cartridge'} could not be brought home from {self._config.drive.name}: {error}"
+        vid, drive = self._vid or "", self._config.drive.name
+        if self._asked or vid:
+            text = f"{vid or 'a cartridge'} could not be brought home from {drive}: {error}"
+        else:
+            text = f"it cannot be found out whether {drive} holds a cartridge: {error}"
         failure = CtaError(SYSTEM_RESCUE_FAILED, text, cause_code=error.code)
-        log_error(self._log, failure, event=events.QUARANTINED, location=self._config.drive.name)
+        log_error(self._log, failure, event=events.QUARANTINED, location=drive)
         if vid:
             self._link.quarantined(vid, f"[cta-taped] {failure}")
         self._link.failed(failure, drive_down=True)

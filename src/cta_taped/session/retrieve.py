@@ -25,11 +25,12 @@ from cta_taped.common.model import JobFailure, RetrieveJob, SessionTotals
 from cta_taped.disk.files import WritePolicy, open_destination
 from cta_taped.session.claims import ClaimAhead
 from cta_taped.session.pipeline import (
-    BEAT_S,
     BLOCK_BYTES,
     JOIN_S,
     LOCATE_TIMEOUT_S,
+    LOOK_S,
     NO_SLOT,
+    STOPPED_JOIN_S,
     PipelineSize,
     TransferHost,
     as_cta_error,
@@ -48,6 +49,7 @@ class RetrieveLimits:
     """How much is claimed at once, how often results are delivered, and the sizes of the pipeline.
 
     ``block_bytes``: the longest payload block of the tape's format (1 MiB for Enstore tapes).
+    ``quick_file_s``: longest rest of a file that is still read after a quick stop.
     """
 
     fetch_files: int = 4000
@@ -55,6 +57,7 @@ class RetrieveLimits:
     deliver_jobs: int = 2000
     deliver_s: float = 180.0
     block_bytes: int = BLOCK_BYTES
+    quick_file_s: float = 1.0
     pipeline: PipelineSize = field(default_factory=PipelineSize)
     write: WritePolicy = field(default_factory=WritePolicy)
 
@@ -94,8 +97,8 @@ class RetrieveOutcome:
     hanging: list[str] = field(default_factory=list)
 
 
-class _StoppedNow(Exception):
-    """The stop grade NOW was met in the middle of a file."""
+class _Stopped(Exception):
+    """A stop was met in a file that is not to be finished, or not to be begun."""
 
 
 def by_position(jobs: list[RetrieveJob]) -> list[RetrieveJob]:
@@ -150,13 +153,14 @@ class RetrieveRun:
             try:
                 self._read_all()
                 outcome.error = self._claims.failure
-            except _StoppedNow:
-                self._writers.give_up()
+            except _Stopped:
+                if self._stop.now:
+                    self._writers.give_up()
             except Exception as error:
                 outcome.error = as_cta_error(error, "retrieving")
             for stream in self._streams:
                 stream.end(None)
-            unread = self._claims.close()
+            unread = self._claims.close(STOPPED_JOIN_S if self._stop.quick else JOIN_S)
         try:
             self._host.tape_free()
         except Exception as error:
@@ -171,23 +175,25 @@ class RetrieveRun:
         return outcome
 
     # --- the tape ------------------------------------------------------------------------------------------
-    def _accept(self, job: RetrieveJob) -> None:
-        self._outstanding[job.job_id] = job
-        self._streams.append(self._writers.submit(job))
+    def _accept(self, jobs: list[RetrieveJob]) -> None:
+        self._outstanding.update((job.job_id, job) for job in jobs)
+        self._streams.extend(self._writers.submit(jobs))
 
     def _next_job(self) -> RetrieveJob | None:
         with timed(self._totals, "waitInstructionsTime"):
-            return self._claims.next(self._stop, self._beat_now)
+            return self._claims.next(self._stop, self._on_wait)
 
-    def _beat_now(self) -> None:
-        self._beat.now(monotonic())
+    def _on_wait(self) -> None:
+        now = monotonic()
+        if now >= self._beat.due:
+            self._beat.now(now)
 
     def _read_all(self) -> None:
         while self._next_job() is not None:
             stream = self._streams.popleft()
             try:
                 self._read_file(stream)
-            except _StoppedNow:
+            except _Stopped:
                 stream.end(None)
                 raise
             except Exception as error:
@@ -205,6 +211,8 @@ class RetrieveRun:
         job = stream.job
         with timed(self._totals, "positionTime"):
             self._position_to(job)
+            if self._stop.quick:
+                raise _Stopped
             block_bytes = self._reader.open_file(job.archive_file_id, job.fseq)
         if block_bytes > self._limits.block_bytes:
             raise CtaError(
@@ -243,7 +251,7 @@ class RetrieveRun:
         )
         held, held_size, read, blocks = NO_SLOT, 0, 0, 0
         clock = monotonic()
-        slot = self._free_slot()
+        slot = self._free_slot(job.size_bytes)
         try:
             while True:
                 got = monotonic()
@@ -266,9 +274,9 @@ class RetrieveRun:
                     break
                 if stream.failure is not None:
                     return False
-                if stop.now:
-                    raise _StoppedNow
-                slot = self._free_slot()
+                if stop.quick and self._ends_here(job.size_bytes - read):
+                    raise _Stopped
+                slot = self._free_slot(job.size_bytes - read)
             if read != job.size_bytes or held == NO_SLOT:
                 more = " or more" if size else ""
                 raise CtaError(
@@ -287,15 +295,22 @@ class RetrieveRun:
                     give(unused)
         return True
 
-    def _free_slot(self) -> int:
+    def _free_slot(self, left_bytes: int) -> int:
         while True:
             try:
-                return self._writers.free.take(BEAT_S)
+                return self._writers.free.take(LOOK_S)
             except Empty:
-                # Not a poll: nothing is looked for here but the beat, which proves that this thread lives.
-                self._beat_now()
-                if self._stop.now:
-                    raise _StoppedNow from None
+                # Not a poll of the disks: looked for are a stop, and the beat, which proves that this thread
+                # lives.
+                self._on_wait()
+                if self._stop.quick and self._ends_here(left_bytes):
+                    raise _Stopped from None
+
+    def _ends_here(self, left_bytes: int) -> bool:
+        """After a quick stop: whether the file is abandoned, ``left_bytes`` of it being unread."""
+        times = self._totals.times_s
+        spent_s = times["waitFreeMemoryTime"] + times["readWriteTime"]
+        return self._stop.ends_file(left_bytes, self._beat.tape_bytes, spent_s, self._limits.quick_file_s)
 
     # --- the results ---------------------------------------------------------------------------------------
     def _collect(self) -> None:
@@ -332,9 +347,9 @@ class RetrieveRun:
         give_up_at = monotonic() + JOIN_S if self._stop.now else None
         while self._outstanding and (give_up_at is None or monotonic() < give_up_at):
             try:
-                self._settle(self._writers.finished.get(timeout=BEAT_S))
+                self._settle(self._writers.finished.get(timeout=LOOK_S))
             except Empty:
-                self._beat_now()
+                self._on_wait()
                 if self._stop.now and give_up_at is None:
                     self._writers.give_up()
                     give_up_at = monotonic() + JOIN_S

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from cta_taped.common.model import JobFailure, RetrieveJob
 from cta_taped.db.scheduler import RetrieveQueue
+from cta_taped.disk.breaker import Breaker
+from cta_taped.disk.files import open_destination
 from cta_taped.session.mount import MountSession
 from cta_taped.session.retrieve import RetrieveLimits, RetrieveRun
 from cta_taped.tape.formats import open_volume
@@ -38,14 +40,19 @@ class RetrieveMount(MountSession[RetrieveJob]):
             section.fetch_bytes,
             section.deliver_files,
             section.deliver_interval_s,
+            quick_file_s=config.ending.quick_file_s,
             pipeline=self.pipeline,
         )
-        outcome = RetrieveRun(drive, reader, self, limits, self.station.link.stop, self.totals).run()
-        try:
-            if outcome.done or outcome.failures:
-                self.delivery.retrieved(outcome.done, outcome.failures)
-        finally:
-            self.delivery.give_back(self._queue, outcome.give_back)
+        outcome = RetrieveRun(
+            drive,
+            reader,
+            self,
+            limits,
+            self.station.link.stop,
+            self.totals,
+            destination=Breaker().guard(open_destination),
+        ).run()
+        self.delivery.conclude(self._queue, outcome.give_back, outcome.failures, outcome.done)
         if outcome.error is not None:
             raise outcome.error
 

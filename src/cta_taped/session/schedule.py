@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from cta_taped.common.config import Config
+from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import CATALOGUE_LOST, CATALOGUE_NOT_FOUND, CtaError
 from cta_taped.common.model import Mount
 from cta_taped.db.ledger import Ledger

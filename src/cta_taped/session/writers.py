@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The disk side of a retrieve mount: K threads that open destinations ahead, checksum, write and name files.
 
-The mirror image of ``readers``. The files of the tape's order stand in one queue; each thread takes the next,
-opens its destination and waits for its blocks, so a slow open delays nobody until the tape has filled the
+The mirror image of ``readers``. The files of the tape's order, small neighbours put together, stand in one
+queue; each thread takes the next, opens its destination and waits for its blocks, so a slow open delays nobody until the tape has filled the
 free slots. The slots are shared: a slow destination holds those of its own file, and the tape reads on for
 the others as long as there are more. The last block of a file is written only after the checksum over all of
 it was found right, and the file gets its name after that.
@@ -13,17 +13,16 @@ What it is not: a reader of tape; what fails there arrives in the queue of the f
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from cta_taped.common.checksum import ADLER32_OF_NOTHING, adler32
 from cta_taped.common.errors import TAPE_CHECKSUM, CtaError
 from cta_taped.common.model import RetrieveJob
 from cta_taped.disk.files import DestinationFile, VerifySink, WritePolicy
-from cta_taped.session.pipeline import NO_SLOT, FreeSlots, PipelineSize, Slots, as_cta_error, join_all
+from cta_taped.session.pipeline import NO_SLOT, FreeSlots, PipelineSize, Slots, as_cta_error, join_all, runs
 
 OpenDestination = Callable[[str, int, WritePolicy], DestinationFile]
 
@@ -31,8 +30,7 @@ MORE: Final = 0
 LAST: Final = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The end of one file: named at its destination (``error`` None), failed, or given up at a stop."""
 
     job: RetrieveJob
@@ -104,7 +102,8 @@ class DestinationWriters:
         self.delivery_s = [0.0] * size.disk_threads
         self._policy = policy
         self._open_destination = open_destination
-        self._streams: SimpleQueue[Stream | None] = SimpleQueue()
+        self._share = size.slots_a_thread
+        self._runs: SimpleQueue[list[Stream] | None] = SimpleQueue()
         self._closing = False
         self._threads = tuple(
             threading.Thread(target=self._serve, args=(n,), name=f"disk-write-{n}", daemon=True)
@@ -113,11 +112,12 @@ class DestinationWriters:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: RetrieveJob) -> Stream:
-        """Add the next file in the order of the tape; its result comes in ``finished``, whatever happens."""
-        stream = Stream(job, self.free)
-        self._streams.put(stream)
-        return stream
+    def submit(self, jobs: list[RetrieveJob]) -> Iterator[Stream]:
+        """Add the next files in the order of the tape; each has a result in ``finished``, whatever happens."""
+        for run in runs(jobs, self._share):
+            streams = [Stream(job, self.free) for job in run]
+            self._runs.put(streams)
+            yield from streams
 
     def give_up(self) -> None:
         """Finish no file that is not finished; half-written ones are removed."""
@@ -126,21 +126,24 @@ class DestinationWriters:
     def close(self) -> list[str]:
         """End all threads once every stream has ended; the names of those that hang in a system call."""
         for _ in self._threads:
-            self._streams.put(None)
+            self._runs.put(None)
         return join_all(self._threads)
 
     def _serve(self, number: int) -> None:
-        while (stream := self._streams.get()) is not None:
-            error: CtaError | None = None
-            given_up = False
-            try:
-                self._write(number, stream)
-            except _GivenUpError:
-                given_up = True
-            except Exception as failure:
-                error = as_cta_error(failure, f"writing {stream.job.destination_url!r}")
-                stream.fail(error)
-            self.finished.put(Finished(stream.job, error, given_up))
+        while (run := self._runs.get()) is not None:
+            for stream in run:
+                self.finished.put(self._write_file(number, stream))
+
+    def _write_file(self, number: int, stream: Stream) -> Finished:
+        try:
+            self._write(number, stream)
+        except _GivenUpError:
+            return Finished(stream.job, None, given_up=True)
+        except Exception as failure:
+            error = as_cta_error(failure, f"writing {stream.job.destination_url!r}")
+            stream.fail(error)
+            return Finished(stream.job, error)
+        return Finished(stream.job, None)
 
     def _write(self, number: int, stream: Stream) -> None:
         if self._closing or stream.given_up:
@@ -172,7 +175,7 @@ class DestinationWriters:
             if slot == NO_SLOT:
                 raise position if isinstance(position, CtaError) else _GivenUpError
             try:
-                if self._closing:
+                if self._closing or stream.given_up:
                     raise _GivenUpError
                 payload = payloads[slot] if size == block_bytes else payloads[slot][:size]
                 begun = monotonic()

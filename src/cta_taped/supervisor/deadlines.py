@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from cta_taped.common.config import Deadlines, Ending
+from cta_taped.common.config_schema import Deadlines, Ending
 from cta_taped.common.model import Grade
 from cta_taped.supervisor.drive import Drive, Phase
 

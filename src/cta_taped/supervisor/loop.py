@@ -45,7 +45,6 @@ from cta_taped.supervisor.drive import (
     Exited,
     Expired,
     Kill,
-    Phase,
     Release,
     Reloaded,
     Report,
@@ -59,11 +58,10 @@ from cta_taped.supervisor.drive import (
     WantUp,
 )  # fmt: skip
 from cta_taped.supervisor.outbox import Outbox
-from cta_taped.supervisor.state import Remembered, StateFile
+from cta_taped.supervisor.state import AT_REST, Remembered, StateFile
 
 FAREWELL_S: Final = 5.0
 EXTEND_S: Final = 30.0
-_AT_REST: Final = frozenset({Phase.DOWN, Phase.STOPPED, Phase.WAITING})
 
 
 class Supervisor:
@@ -493,7 +491,7 @@ def _restored(loaded: Loaded, remembered: Remembered) -> Drive:
     cartridge, whatever it remembered last."""
     drive = Drive(
         name=loaded.config.drive.name,
-        occupied=remembered.occupied or remembered.phase not in _AT_REST,
+        occupied=remembered.occupied or remembered.phase not in AT_REST,
         desired_up=remembered.desired_up,
         reason=remembered.reason,
         last_vid=remembered.vid,

@@ -290,11 +290,13 @@ def _progressed(drive: Drive, event: Event, now: float) -> Step:
 def _outage_began(drive: Drive, event: Event, now: float) -> Step:
     assert isinstance(event, m.OutageBegan)
     since = drive.outage.since if drive.outage and drive.outage.subject == event.subject else now
-    return replace(drive, outage=Outage(event.subject, event.detail, since), alive_at=now), ()
+    # Nothing moves while an outage is waited for; each wait is announced anew.
+    outage = Outage(event.subject, event.detail, since)
+    return replace(drive, outage=outage, alive_at=now, moved_at=now), ()
 
 
 def _outage_ended(drive: Drive, event: Event, now: float) -> Step:
-    return replace(drive, outage=None, alive_at=now), ()
+    return replace(drive, outage=None, alive_at=now, moved_at=now), ()
 
 
 def _drive_empty(drive: Drive, event: Event, now: float) -> Step:

@@ -14,7 +14,7 @@ from typing import Final
 
 from cta_taped.common.ipc import messages as m
 from cta_taped.common.model import DriveReport
-from cta_taped.supervisor.state import Remembered
+from cta_taped.supervisor.state import AT_REST, Remembered
 
 REPORTS_KEPT: Final = 200
 
@@ -32,6 +32,9 @@ class Outbox:
                 self.wish_revision, remembered.desired_up, not remembered.desired_up, remembered.reason
             )
         self.dead_mounts: list[int] = list(remembered.dead_mounts)
+        if remembered.mount_id is not None and remembered.phase not in AT_REST:
+            # A life that ended in the middle of a session: whatever that mount held is nobody's now.
+            self.dead_mounts.append(remembered.mount_id)
         self.bad_tapes: dict[str, str] = dict(remembered.bad_tapes)
 
     @property

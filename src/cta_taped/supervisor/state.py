@@ -18,6 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from cta_taped.common.errors import CONFIG_DRIVE_TAKEN, SYSTEM_STATE_LOST, CtaError
 
 VERSION: Final = 1
+AT_REST: Final = frozenset({"DOWN", "STOPPED", "WAITING"})
+"""Phases in which no session runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ _FIRST_PAUSE_S: Final = 0.01
 _LONGEST_PAUSE_S: Final = 1.0
 _ATTENTIONS: Final = 4
 _OVERLONG: Final = -1
+_MARK_SOON: Final = (int(MtOp.MTWEOFI), failure.MARK)
+_MARK_NOW: Final = (int(MtOp.MTWEOF), failure.FLUSH)
 
 
 def _found(length: int) -> str:
@@ -73,6 +75,7 @@ class TapeDrive(DriveControls):
         self._unmarked = False
         self._confused_st = False
         self._label = memoryview(bytearray(LABEL_BYTES + PROTECTION_BYTES))
+        self._label_payload = self._label[:LABEL_BYTES]
 
     # --- data path -------------------------------------------------------------------------------------
 
@@ -115,10 +118,15 @@ class TapeDrive(DriveControls):
             )
         return payload
 
-    def write_label(self, label: bytes) -> None:
-        """Write one label block of LABEL_BYTES. Raises as ``write_block``."""
-        self._label[:LABEL_BYTES] = label
-        self.write_block(self._label, LABEL_BYTES)
+    def write_labels(self, *labels: bytes) -> None:
+        """Write label blocks of LABEL_BYTES each. Raises as ``write_block``."""
+        self._unmarked = True
+        write, protect = self._write, self._protect_write
+        try:
+            for label in labels:
+                write(label + _CRC.pack(crc32c(label)) if protect else label)
+        except OSError as error:
+            raise self._failure(failure.WRITE, error) from error
 
     def read_label(self) -> bytes:
         """Read one label block. Raises TAPE_LABEL_FORMAT for a filemark or another length; as
@@ -133,7 +141,7 @@ class TapeDrive(DriveControls):
         if length != LABEL_BYTES:
             detail = f"a label of {LABEL_BYTES} bytes expected, {_found(length)} found"
             raise CtaError(errors.TAPE_LABEL_FORMAT, detail)
-        return bytes(self._label[:LABEL_BYTES])
+        return bytes(self._label_payload)
 
     def read_filemark(self) -> None:
         """Read the filemark that must come next. Raises TAPE_NOT_A_MARK, TAPE_TRUNCATED."""
@@ -151,11 +159,13 @@ class TapeDrive(DriveControls):
 
         Raises TAPE_FULL, TAPE_WRITE, DRIVE_FLUSH_FAILED and others.
         """
-        self._check_position()
-        if immediate:
-            self._mt(MtOp.MTWEOFI, count, failure.MARK)
-        else:
-            self._mt(MtOp.MTWEOF, count, failure.FLUSH)
+        if not self.position_known:
+            self._refuse()
+        op, operation = _MARK_SOON if immediate else _MARK_NOW
+        try:
+            self._port.mt_op(op, count)
+        except OSError as error:
+            raise self._failure(operation, error) from error
         self._unmarked = False
 
     def flush(self) -> None:

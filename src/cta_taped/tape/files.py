@@ -12,9 +12,9 @@ at p to p+3, payload from p+4, mark at p+4+N, EOF1 EOF2 UTL1 mark, next HDR1 at 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from enum import Enum
+from time import monotonic, time
 from typing import Final, NamedTuple, Protocol
 
 from cta_taped.common.errors import (
@@ -25,11 +25,14 @@ from cta_taped.common.errors import (
 )
 from cta_taped.tape import labels
 from cta_taped.tape.drive import MAX_OBJECT_ID, PROTECTION_BYTES, TapeDrive
+from cta_taped.tape.known_labels import BLOCK_COUNT, FILE_ID, FSEQ, FSEQ_MODULO, KnownLabel
 from cta_taped.tape.labels import FileLabel, LabelWriter, UserLabel
 
 MARKS_PER_FILE: Final = 3
 OBJECTS_PER_FILE: Final = 9
 """Labels and filemarks of a file; its payload blocks come on top."""
+VERIFY_S: Final = 1.0
+"""How old the last READ POSITION may be when a file is begun."""
 FIRST_OBJECT: Final = 1
 """HDR1 of fSeq 1, right behind VOL1; the catalogue records it as block id 0 (tape format 3.2)."""
 
@@ -70,15 +73,20 @@ def read_header(drive: TapeDrive) -> FileHeader:
 
 def read_rest_of_header(drive: TapeDrive, hdr1: bytes) -> FileHeader:
     """As ``read_header``, after its first label was read."""
+    first = _parse_hdr1(hdr1)
+    labels.check_second("HDR2", drive.read_label())
+    user = labels.parse_user("UHL1", drive.read_label())
+    drive.read_filemark()
+    return FileHeader(first, user)
+
+
+def _parse_hdr1(hdr1: bytes) -> FileLabel:
     first = labels.parse_first("HDR1", hdr1)
     if first.is_prelabel:
         raise EmptyTapeError(
             TAPE_HEADER_MISMATCH, f"{first.vid} is labelled and empty: there is no file on it"
         )
-    labels.check_second("HDR2", drive.read_label())
-    user = labels.parse_user("UHL1", drive.read_label())
-    drive.read_filemark()
-    return FileHeader(first, user)
+    return first
 
 
 def read_trailer(drive: TapeDrive) -> FileHeader:
@@ -122,6 +130,8 @@ class VolumeReader(Protocol):
 class FileWriter:
     """Writes files behind the last one of a tape; ``last_fseq`` is the last complete file.
 
+    Object numbers are counted, and compared with READ POSITION before a file when that is VERIFY_S old, and
+    at each flush, before anything since the last one may be recorded (docs/decisions/0007).
     After any CtaError the tape's end is undefined up to the last flush and the writer must not be used again.
     """
 
@@ -134,32 +144,26 @@ class FileWriter:
         self._labels = label_writer
         self._next_object = next_object
         self._archive_file_id = -1
+        self._verify_at = 0.0
 
     def begin_file(self, archive_file_id: int) -> int:
         """Write the header of the next fSeq; returns the block id to record (0 for fSeq 1).
 
-        Raises CtaError TAPE_FULL, TAPE_WRITE ... as the drive does; TAPE_POSITION when the drive does not
-        stand where the blocks written so far must have brought it.
+        Raises CtaError TAPE_FULL, TAPE_WRITE ... as the drive does; TAPE_POSITION when the drive is found
+        elsewhere than where the blocks written so far must have brought it.
         """
         if self._archive_file_id >= 0:
             raise CtaError(SYSTEM_INTERNAL, f"{self.vid}: a file was begun before the last one was ended")
         drive, label_writer, fseq = self._drive, self._labels, self.last_fseq + 1
-        object_id = drive.position()
-        if object_id != self._next_object:
-            raise CtaError(
-                TAPE_POSITION,
-                f"{self.vid}: the drive stands at object {object_id}, but fSeq {fseq} begins at "
-                f"{self._next_object}: nothing more is written",
-                fseq=fseq,
-                block_id=object_id,
-            )
-        label_writer.refresh(time.time())
-        drive.write_label(label_writer.hdr1(archive_file_id, fseq))
-        drive.write_label(label_writer.hdr2)
-        drive.write_label(label_writer.uhl1(fseq))
-        drive.write_filemarks(1)
+        if monotonic() >= self._verify_at:
+            self._verify_position()
         self._archive_file_id = archive_file_id
-        return recorded_block_id(fseq, object_id)
+        label_writer.refresh(time())
+        drive.write_labels(
+            label_writer.hdr1(archive_file_id, fseq), label_writer.hdr2, label_writer.uhl1(fseq)
+        )
+        drive.write_filemarks(1)
+        return recorded_block_id(fseq, self._next_object)
 
     def abandon_file(self) -> None:
         """Go back to the header of the file begun; the next file is written over it, with its fSeq.
@@ -180,10 +184,12 @@ class FileWriter:
             )
         drive, label_writer, fseq = self._drive, self._labels, self.last_fseq + 1
         drive.write_filemarks(1)
-        label_writer.refresh(time.time())
-        drive.write_label(label_writer.eof1(self._archive_file_id, fseq, block_count))
-        drive.write_label(label_writer.eof2)
-        drive.write_label(label_writer.utl1(fseq))
+        label_writer.refresh(time())
+        drive.write_labels(
+            label_writer.eof1(self._archive_file_id, fseq, block_count),
+            label_writer.eof2,
+            label_writer.utl1(fseq),
+        )
         drive.write_filemarks(1)
         self._archive_file_id = -1
         self._next_object += OBJECTS_PER_FILE + block_count
@@ -198,8 +204,25 @@ class FileWriter:
         return block_id
 
     def flush(self) -> None:
-        """Wait until everything written is on the medium. Raises CtaError DRIVE_FLUSH_FAILED, TAPE_FULL."""
+        """Wait until everything written is on the medium, and verify that it is where it was counted.
+
+        Raises CtaError DRIVE_FLUSH_FAILED, TAPE_FULL, TAPE_POSITION; nothing since the last flush counts then.
+        """
         self._drive.flush()
+        self._verify_position()
+
+    def _verify_position(self) -> None:
+        found, counted = self._drive.position(), self._next_object
+        # The blocks of an open file are the caller's, so that only a tape that went back can be told then.
+        if found < counted or (found > counted and self._archive_file_id < 0):
+            raise CtaError(
+                TAPE_POSITION,
+                f"{self.vid}: the drive stands at object {found}, but the files written end at {counted}: "
+                "nothing more is written",
+                fseq=self.last_fseq,
+                block_id=found,
+            )
+        self._verify_at = monotonic() + VERIFY_S
 
 
 class FileReader:
@@ -215,7 +238,14 @@ class FileReader:
         self.read_block = drive.read_block
         self._drive = drive
         self._object: int | None = FIRST_OBJECT
-        self._header: FileHeader | None = None
+        self._open: tuple[int, int] | None = None
+        self._block_bytes = 0
+        self._hdr1 = KnownLabel(FILE_ID, FSEQ_MODULO)
+        self._hdr2 = KnownLabel()
+        self._uhl1 = KnownLabel(FSEQ)
+        self._eof1 = KnownLabel(FILE_ID, FSEQ_MODULO, BLOCK_COUNT)
+        self._eof2 = KnownLabel()
+        self._utl1 = KnownLabel(FSEQ)
 
     @property
     def position_lost(self) -> bool:
@@ -263,12 +293,27 @@ class FileReader:
         ``read_header``.
         """
         self.standing_at = None
-        self._header = header = read_header(self._drive)
-        found_id = labels.parse_archive_file_id(header.first.file_id)
-        self._demand("HDR1", "VSN", header.first.vid, self.vid, fseq)
-        self._demand("HDR1", "archive file id", found_id, archive_file_id, fseq)
-        self._demand("UHL1", "fSeq", header.user.fseq, fseq, fseq)
-        return header.user.block_size
+        self._open = (archive_file_id, fseq)
+        drive = self._drive
+        hdr1 = drive.read_label()
+        if not self._hdr1.matches(hdr1, archive_file_id, fseq % 10_000):
+            first = _parse_hdr1(hdr1)
+            self._demand("HDR1", "VSN", first.vid, self.vid, fseq)
+            found_id = labels.parse_archive_file_id(first.file_id)
+            self._demand("HDR1", "archive file id", found_id, archive_file_id, fseq)
+            self._hdr1.learn(hdr1)
+        hdr2 = drive.read_label()
+        if not self._hdr2.matches(hdr2):
+            labels.check_second("HDR2", hdr2)
+            self._hdr2.learn(hdr2)
+        uhl1 = drive.read_label()
+        if not self._uhl1.matches(uhl1, fseq):
+            user = labels.parse_user("UHL1", uhl1)
+            self._demand("UHL1", "fSeq", user.fseq, fseq, fseq)
+            self._uhl1.learn(uhl1)
+            self._block_bytes = user.block_size
+        drive.read_filemark()
+        return self._block_bytes
 
     def close_file(self, block_count: int) -> None:
         """Read and verify the trailer, after the mark behind ``block_count`` payload blocks was read.
@@ -276,14 +321,27 @@ class FileReader:
         The tape then stands at the next file's header, also when only the UTL1's fSeq is wrong.
         Raises CtaError TAPE_HEADER_MISMATCH for a trailer of another file, and as ``read_trailer``.
         """
-        if self._header is None:
+        if self._open is None:
             raise CtaError(SYSTEM_INTERNAL, f"{self.vid}: no file is open")
-        fseq, self._header = self._header.user.fseq, None
-        trailer = read_trailer(self._drive)
+        (archive_file_id, fseq), self._open = self._open, None
+        drive, found_fseq = self._drive, fseq
+        eof1 = drive.read_label()
+        if not self._eof1.matches(eof1, archive_file_id, fseq % 10_000, block_count % 1_000_000):
+            labels.parse_first("EOF1", eof1)
+            self._eof1.learn(eof1)
+        eof2 = drive.read_label()
+        if not self._eof2.matches(eof2):
+            labels.check_second("EOF2", eof2)
+            self._eof2.learn(eof2)
+        utl1 = drive.read_label()
+        if not self._utl1.matches(utl1, fseq):
+            found_fseq = labels.parse_user("UTL1", utl1).fseq
+            self._utl1.learn(utl1)
+        drive.read_filemark()
         self.standing_at = fseq + 1
         if self._object is not None:
             self._object += OBJECTS_PER_FILE + block_count
-        self._demand("UTL1", "fSeq", trailer.user.fseq, fseq, fseq)
+        self._demand("UTL1", "fSeq", found_fseq, fseq, fseq)
 
     def _demand(self, label: str, name: str, found: object, wanted: object, fseq: int) -> None:
         if found != wanted:

@@ -331,7 +331,7 @@ class LabelWriter:
     """The labels of one session on one tape, preformatted.
 
     ``date`` fixes the label date (``cyyddd``); None means today, taken again when the local day changes.
-    Archive file ids and block counts are applied modulo their field, as CTA does.
+    An archive file id has at most 64 bits; a block count is applied modulo its field, as CTA does.
     """
 
     def __init__(self, vid: str, identity: WriterIdentity, date: str | None = None) -> None:
@@ -358,7 +358,7 @@ class LabelWriter:
             + _text(who.drive_model, 8)
             + _text(who.drive_serial, 12)
         ).replace("%", "%%")
-        start = f"%-17.17s{vid}0001%04d000100{date}{date} "
+        start = f"%-17X{vid}0001%04d000100{date}{date} "
         self._hdr1 = f"HDR1{start}000000{tail}".encode("ascii")
         self._eof1 = f"EOF1{start}%06d{tail}".encode("ascii")
         self._uhl1 = f"UHL1%010d{BLOCK_SIZE:010d}{BLOCK_SIZE:010d}{writer}".encode("ascii")
@@ -366,7 +366,7 @@ class LabelWriter:
         length = f"{BLOCK_SIZE if BLOCK_SIZE < 100000 else 0:05d}"
         self.hdr2 = f"HDR2F{length}{length}{'':35}00{'':28}".encode("ascii")
         self.eof2 = b"EOF2" + self.hdr2[4:]
-        self.prelabel = self._hdr1 % (PRELABEL.encode("ascii"), 1)
+        self.prelabel = b"HDR1" + PRELABEL.ljust(17).encode("ascii") + self.hdr1(0, 1)[21:]
 
     def refresh(self, now_s: float) -> None:
         """Take today's date again if the local day of ``now_s`` (seconds since the epoch) is another one."""
@@ -375,7 +375,7 @@ class LabelWriter:
 
     def hdr1(self, archive_file_id: int, fseq: int) -> bytes:
         """HDR1 of a file."""
-        return self._hdr1 % (b"%X" % archive_file_id, fseq % 10_000)
+        return self._hdr1 % (archive_file_id, fseq % 10_000)
 
     def uhl1(self, fseq: int) -> bytes:
         """UHL1 of a file."""
@@ -383,7 +383,7 @@ class LabelWriter:
 
     def eof1(self, archive_file_id: int, fseq: int, block_count: int) -> bytes:
         """EOF1 of a file of ``block_count`` payload blocks."""
-        return self._eof1 % (b"%X" % archive_file_id, fseq % 10_000, block_count % 1_000_000)
+        return self._eof1 % (archive_file_id, fseq % 10_000, block_count % 1_000_000)
 
     def utl1(self, fseq: int) -> bytes:
         """UTL1 of a file."""

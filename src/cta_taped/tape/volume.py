@@ -102,8 +102,7 @@ def label_volume(
     if protection:
         drive.set_block_protection(BlockProtection.WRITE)
     try:
-        drive.write_label(vol1)
-        drive.write_label(prelabel)
+        drive.write_labels(vol1, prelabel)
         drive.write_filemarks(1, immediate=False)
     finally:
         if protection:

@@ -119,8 +119,7 @@ class Cartridge:
         self.medium: Medium = medium(memory.media)
         self.image = TapImage(image_path, self._index_path(image_path))
         self.vid = memory.barcode[:6]
-        if not self.image.writable:
-            memory.write_protected = True
+        self.write_protected = memory.write_protected or not self.image.writable
         recorded = self._detect_protection()
         if recorded is None:
             recorded = bool(memory.protected) if fixed_protection is None else fixed_protection

@@ -5,6 +5,10 @@ A fault names a device, a command, how many matching commands pass before it str
 strikes, and what happens then. It is struck off in the file *before* it takes effect, so that it is
 consumed once even if the process dies of it. Not a list of what real devices do by themselves; without
 the file nothing is injected.
+
+A stuck cartridge is kind ``sense`` on UNLOAD with 4/53/00 for ever; a robot that fails is ``sense`` on
+MOVE_MEDIUM, one that loses its grip ``drop``, one that moves but does not answer ``timeout`` with
+``executed``.
 """
 
 from __future__ import annotations

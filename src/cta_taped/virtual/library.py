@@ -122,7 +122,7 @@ class Library:
         for element in self.elements():
             if element.drive is not None and element.drive.number == number:
                 return element
-        raise CtaError(LIBRARY_ELEMENT, f"{self.directory} has no drive {number}", drive=number)
+        raise CtaError(LIBRARY_ELEMENT, f"{self.directory} has no drive {number}", drive_number=number)
 
     def find(self, vid: str) -> Element:
         """Where a cartridge is, by VID or barcode. Raises CtaError LIBRARY_VOLUME_UNKNOWN."""

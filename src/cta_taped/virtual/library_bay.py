@@ -42,7 +42,7 @@ class LibraryBay:
             self.settings = DriveSettings.model_validate_json(kept)
         except ValidationError as error:
             text = f"{library.directory}: what drive {number} remembered cannot be read"
-            raise CtaError(CONFIG_VTL, text, drive=number) from error
+            raise CtaError(CONFIG_VTL, text, drive_number=number) from error
         directory = library.directory / "drives"
         lock = directory / f"{number}.lock"
         lock.touch()

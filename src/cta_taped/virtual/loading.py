@@ -102,7 +102,7 @@ class LoadingUnit:
         end = standing.get(Kind.EARLY_END)
         self._end_at = end.size_bytes if end else cartridge.end_at
         self._early_at = self._end_at - cartridge.memory.early_warning_bytes
-        self._protected = cartridge.memory.write_protected or Kind.WRITE_PROTECT in standing
+        self._protected = cartridge.write_protected or Kind.WRITE_PROTECT in standing
         self._append_at = NOWHERE
 
     def _moved(self, cartridge: Cartridge) -> None:

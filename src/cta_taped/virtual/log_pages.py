@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -39,10 +40,10 @@ class Counters(BaseModel):
     flushes: int = 0
 
 
-class LogSource(BaseModel):
+@dataclass(frozen=True, slots=True)
+class LogSource:
     """What the pages are made of; ``zero`` is subtracted (LOG SELECT with PCR)."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
     counters: Counters
     zero: Counters
     cartridge: Cartridge | None

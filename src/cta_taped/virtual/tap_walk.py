@@ -48,8 +48,9 @@ def complete(fd: int, size_bytes: int, index: BlockIndex) -> Walked:
             index.cover(last.first + present)
             break
         index.cut(last.first)
-    sample = range(0, index.runs, max(1, index.runs // _SAMPLES))
-    if not all(_confirmed(fd, index, number) for number in (*sample, *range(index.runs - 1, index.runs))):
+    final = index.runs - 1
+    sample = {*range(0, index.runs, max(1, index.runs // _SAMPLES)), final} if index.runs else set()
+    if not all(_confirmed(fd, index, number) for number in sample):
         index.cut(0)
     return walk(fd, size_bytes, index)
 
@@ -57,9 +58,9 @@ def complete(fd: int, size_bytes: int, index: BlockIndex) -> Walked:
 def _confirmed(fd: int, index: BlockIndex, number: int) -> bool:
     """Whether the first and the last record of a run have their lengths where the index expects them."""
     run = index.run(number)
-    if run.length > MAX_RECORD or run.offset > 1 << 62:
-        return False
     end = index.run(number + 1).first if number + 1 < index.runs else index.objects
+    if run.length > MAX_RECORD or run.offset > 1 << 62 or end <= run.first:
+        return False
     expected = _LENGTH.pack(run.length)
     tail = run.offset + (end - run.first) * stride(run.length) - 4
     return os.pread(fd, 4, run.offset) == expected and os.pread(fd, 4, tail) == expected

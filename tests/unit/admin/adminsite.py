@@ -146,16 +146,14 @@ class Tape:
         self._deliver()
 
     def fail_all(self, code: str, text: str) -> None:
-        """Let all queued archive jobs fail until nobody tries them again, and can be told so."""
+        """Let all queued archive jobs fail until nobody tries them again, nor asked to be told so."""
         while any(queue.waiting_files for queue in self._site.scheduler.requests.queues()):
             mount = self._next_mount()
             while jobs := self._site.scheduler.archive.claim(self._drive, mount, 1000, 10**12):
                 failures = [JobFailure(job.job_id, code, text, charged=True) for job in jobs]
                 self._site.scheduler.archive.failed(mount, failures)
         reports = self._site.scheduler.reports
-        for report in reports.take(Direction.ARCHIVE, 1000):
-            while reports.undelivered(report, "nobody listens"):
-                (report,) = reports.take(Direction.ARCHIVE, 1)
+        reports.keep(reports.take(Direction.ARCHIVE, 1000))
 
     def _next_mount(self) -> Mount:
         self._site.catalogue.drives.register(self._drive, "1", "cta", [], DesiredState(up=True))

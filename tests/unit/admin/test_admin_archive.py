@@ -8,6 +8,7 @@ import shlex
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from adminsite import Admin, Tape
 
 from cta_taped.admin import diskpath, waiting
 from cta_taped.common.checksum import adler32
-from cta_taped.db.scheduler import Direction, RequestId
+from cta_taped.db.scheduler import ArchiveRequest, Direction, RequestId
+from cta_taped.db.sql.requests import SqlRequests
 from cta_taped.disk.files import local_path
 
 
@@ -56,6 +58,7 @@ def test_a_folder_is_walked(admin: Admin, data: Path, tape: Tape) -> None:
     (queue,) = admin.json("showqueues")
     assert (queue["mountType"], queue["tapepool"]) == ("ARCHIVE_FOR_USER", "pool")
     assert (queue["queuedFiles"], queue["queuedBytes"], queue["mountPolicy"]) == (5, 14, "policy")
+    assert queue["curMounts"] == 0
     jobs = tape.write_all()
     assert sorted(Path(os.fsdecode(local_path(job.source_url))).read_bytes() for job in jobs) == [
         b"3",
@@ -107,11 +110,10 @@ def test_checksum(admin: Admin, data: Path, tape: Tape, asked: bool) -> None:
 
 
 def test_again(admin: Admin, data: Path, tape: Tape) -> None:
-    """A queued file is refused, an archived one left out, a changed one refused; a new one is queued."""
+    """A queued or archived file is left out, a changed one refused; a new one is queued."""
     admin.ok("archive", "-s", "single", data / "plain", data / "sub")
-    again = admin("archive", "-s", "single", data / "plain", data / "new\nline")
-    assert (again.status, "CTA-SCHEDULER-003" in again.err) == (74, True)
-    assert "1 files (1 B) queued" in again.err
+    again = admin.ok("archive", "-s", "single", data / "plain", data / "new\nline")
+    assert again.err.startswith("cta-admin: 1 files (1 B) queued as archive-4, 1 queued already\n")
     tape.write_all()
     os.utime(data / "plain", (1_800_000_000, 1_800_000_000))
     outcome = admin("archive", "-s", "single", data)
@@ -120,6 +122,36 @@ def test_again(admin: Admin, data: Path, tape: Tape) -> None:
     changed = admin("archive", "-s", "single", data / "plain")
     assert (changed.status, "CTA-CATALOGUE-008" in changed.err) == (64, True)
     assert "changed since it was archived" in changed.err
+
+
+def test_queued_files_are_left_out_in_one_go(
+    admin: Admin, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        (data / str(number)).write_bytes(b"x")
+    admin.ok("archive", "-s", "single", data)
+    (data / "after").write_bytes(b"x")
+    sizes = []
+    queue_archives = SqlRequests.queue_archives
+
+    def counted(self: SqlRequests, requests: Sequence[ArchiveRequest]) -> list[RequestId]:
+        sizes.append(len(requests))
+        return queue_archives(self, requests)
+
+    monkeypatch.setattr(SqlRequests, "queue_archives", counted)
+    again = admin.ok("archive", "-s", "single", data)
+    assert again.err.startswith("cta-admin: 1 files (1 B) queued as archive-306, 305 queued already\n")
+    assert sizes == [306, 1]
+
+
+def test_waiting_includes_what_was_queued_before(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data / "plain")
+    thread = threading.Thread(target=lambda: (_until_queued(admin, 5), tape.write_all()))
+    thread.start()
+    outcome = admin.ok("--json", "archive", "-s", "single", data, "--wait")
+    thread.join()
+    assert [row["state"] for row in outcome.json] == ["done"] * 5
+    assert "archive-1" in {row["requestId"] for row in outcome.json}
 
 
 def test_an_unchanged_file_is_left_out(admin: Admin, data: Path, tape: Tape) -> None:
@@ -197,6 +229,31 @@ def test_waiting_for_a_cancelled_request_fails(admin: Admin, data: Path) -> None
     assert outcome.status == 74
     assert [row["state"] for row in outcome.json] == ["cancelled"]
     assert "CTA-SCHEDULER-009 1 of 1 requests" in outcome.err
+
+
+def test_the_end_of_waiting_lists_what_is_not_done_and_sums_up(
+    admin: Admin, data: Path, tape: Tape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_MOST_LISTED", 2)
+    admin.ok("archive", "-s", "single", data)
+    admin.ok("request", "cancel", "archive-1", "archive-2", "archive-3")
+    tape.write_all()
+    numbers = [f"archive-{number}" for number in range(1, 6)]
+    outcome = admin("request", "wait", *numbers)
+    assert outcome.status == 74
+    heading, first, second, summary = outcome.out.splitlines()
+    assert heading.split()[:2] == ["request", "state"]
+    assert [line.split()[:2] for line in (first, second)] == [[n, "cancelled"] for n in numbers[:2]]
+    assert summary.startswith("2 of 5 files done: 7 B in ") and summary.endswith("MB/s, tape V00001")
+    assert "and 1 more: cta-admin request show archive-3" in outcome.err
+    assert len(admin("--json", "request", "wait", *numbers).json) == 5
+
+
+def test_waiting_for_files_that_are_all_done_is_one_line(admin: Admin, data: Path, tape: Tape) -> None:
+    admin.ok("archive", "-s", "single", data)
+    tape.write_all()
+    (line,) = admin.ok("request", "wait", "archive-1", "archive-2").out.splitlines()
+    assert line.startswith("2 of 2 files done: ")
 
 
 def test_waiting_outlasts_an_outage(
@@ -335,6 +392,10 @@ def test_failed_requests(admin: Admin, data: Path, tape: Tape) -> None:
     assert "the disk is broken" in row["failureLogs"]
     assert admin.json("fr", "show", row["objectId"]) == row
     assert "the disk is broken" in admin.ok("fr", "ls", "--log").out
+    (shown,) = admin.json("request", "show", "archive-1")
+    assert (shown["state"], "the disk is broken" in shown["text"]) == ("failed", True)
+    waited = admin("--json", "request", "wait", "archive-1")
+    assert (waited.status, waited.json[0]["state"]) == (74, "failed")
     assert admin.json("fr", "ls", "--justretrieve") == []
     assert admin.json("fr", "ls", "--tapepool", "other") == []
     assert admin.json("fr", "ls", "--summary")[0] == {
@@ -344,6 +405,9 @@ def test_failed_requests(admin: Admin, data: Path, tape: Tape) -> None:
     }
     assert admin.ok("fr", "rm", "--objectid", row["objectId"]).out.endswith("removed.\n")
     assert admin.json("fr", "ls") == []
+    assert _states(admin, "archive-1") == ["failed"]
+    # What has failed may be asked for again.
+    assert "as archive-2\n" in admin.ok("archive", "-s", "single", data / "plain").err
 
 
 @pytest.mark.parametrize(

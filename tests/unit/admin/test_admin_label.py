@@ -212,5 +212,5 @@ def test_the_daemon_must_have_the_drive_down(
         outcome = admin("tape", "label", "-v", "V00001", "-d", "VD1")
     assert (outcome.status == 0) is free
     if not free:
-        assert outcome.err.split()[1] == ("CTA-SYSTEM-006" if state is None else "CTA-DRIVE-012")
+        assert outcome.err.split()[1] == ("CTA-SYSTEM-012" if state is None else "CTA-DRIVE-012")
         assert outcome.out == ""

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cta_taped.admin import config_reference
-from cta_taped.common.config import Config, configured_drives, load
+from cta_taped.common.config import configured_drives, load
+from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import EX_CONFIG, CtaError
 
 SITE = """\

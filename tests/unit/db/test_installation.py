@@ -20,7 +20,7 @@ from cta_taped.db.backends import (
     open_scheduler,
 )
 from cta_taped.db.catalogue import ObjectKind
-from cta_taped.db.sql.database import CATALOGUE_FAULTS
+from cta_taped.db.sql.database import CATALOGUE_FAULTS, SCHEDULER_FAULTS
 from cta_taped.db.sql.postgresql import PostgresqlDatabase
 
 
@@ -160,6 +160,29 @@ def test_bad_urls_are_configuration_errors(url: str) -> None:
     assert _symbol(caught) == "CONFIG_INVALID"
     with pytest.raises(CtaError):
         open_scheduler(url, url, "x")
+
+
+@pytest.mark.slow
+def test_enumerations_are_compared_label_by_label(postgresql_url: str) -> None:
+    create_schema(postgresql_url, SchemaPart.SCHEDULER)
+    database = PostgresqlDatabase(postgresql_url, SCHEDULER_FAULTS)
+    with database.write() as connection:
+        # A label more is of no harm, like a column more.
+        connection.execute(text("ALTER TYPE archive_job_status ADD VALUE 'AJS_New'"))
+    check_schema(postgresql_url, SchemaPart.SCHEDULER)
+    with database.write() as connection:
+        for renamed in (
+            "archive_job_status RENAME VALUE 'AJS_ToReportToUserForFailure' TO 'AJS_ToTellOfFailure'",
+            "retrieve_job_status RENAME VALUE 'RJS_ToTransfer' TO 'rjs_totransfer'",
+        ):
+            connection.execute(text(f"ALTER TYPE {renamed}"))
+    with pytest.raises(CtaError) as caught:
+        check_schema(postgresql_url, SchemaPart.SCHEDULER)
+    assert _symbol(caught) == "SCHEDULER_SCHEMA"
+    assert str(caught.value).endswith(
+        "ARCHIVE_JOB_STATUS.AJS_ToReportToUserForFailure, RETRIEVE_JOB_STATUS.RJS_ToTransfer"
+    )
+    database.close()
 
 
 @pytest.mark.slow

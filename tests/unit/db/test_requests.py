@@ -65,13 +65,31 @@ def test_invalid_requests_are_refused(site: Site, values: dict[str, object]) -> 
 def test_a_disk_file_is_archived_once(site: Site) -> None:
     requests = site.scheduler.requests
     requests.queue_archive(archive_request(1))
-    with pytest.raises(CtaError, match="already being archived"):
+    with pytest.raises(CtaError, match="already being archived") as caught:
         requests.queue_archive(archive_request(1))
+    assert caught.value.spec.symbol == "SCHEDULER_QUEUED"
     with pytest.raises(CtaError, match="twice"):
         requests.queue_archives([archive_request(2), archive_request(2)])
     site.archived(1, "double")
     with pytest.raises(CtaError, match="already archived as"):
         requests.queue_archive(archive_request(0, "double"))
+
+
+def test_all_files_that_are_queued_already_are_named_at_once(site: Site) -> None:
+    site.add(ObjectKind.DISK_INSTANCE, name="other")
+    site.add(ObjectKind.REQUESTER_RULE, disk_instance="other", name="user1", mount_policy="normal")
+    elsewhere = replace(archive_request(2), disk_instance="other")
+    before = [*site.archive(3), *site.scheduler.requests.queue_archives([elsewhere])]
+    batch = [archive_request(number) for number in range(1, 6)]
+    with pytest.raises(CtaError) as caught:
+        site.scheduler.requests.queue_archives([*batch, elsewhere])
+    assert set(caught.value.evidence["queued"]) == {
+        ("eos", "single-1", before[1]),
+        ("eos", "single-2", before[2]),
+        ("other", "single-2", before[3]),
+    }
+    assert "and 2 more" in str(caught.value)
+    assert sum(queue.waiting_files for queue in site.scheduler.requests.queues()) == 4
 
 
 def test_many_requests_are_queued_all_or_none(site: Site) -> None:

@@ -126,7 +126,36 @@ def test_gaps_and_foreign_writers_are_refused(site: Site) -> None:
 )
 def test_invalid_fields_refuse_the_whole_flush(site: Site, values: dict[str, object]) -> None:
     bad = written(job(2, **values), "V00001", 2)
-    refused(site, [*flush("V00001", 1, 1), bad], "CATALOGUE_REFUSED")
+    error = refused(site, [*flush("V00001", 1, 1), bad, *flush("V00001", 3, 3)], "CATALOGUE_REFUSED")
+    assert error.evidence["fseq"] == 2
+
+
+def test_a_refused_flush_is_recorded_once_its_bad_files_are_placeholders(site: Site) -> None:
+    """As a session does it: the refusal names the file, which then consumes its fSeq and records nothing."""
+    site.catalogue.files.record_written("drive1", flush("V00002", 1, 4))
+    files = flush("V00001", 1, 1, 2, 3, 4, 5, 6, 7)
+    files[1] = written(job(2, disk_instance="nowhere"), "V00001", 2)
+    files[3] = replace(files[3], adler32=5)
+    files[4] = written(job(5, storage_class="gone"), "V00001", 5)
+    files[6] = written(job(7, disk_file_id="6"), "V00001", 7)
+    named = []
+    while True:
+        try:
+            site.catalogue.files.record_written("drive1", files)
+            break
+        except CtaError as error:
+            fseq = error.evidence["fseq"]
+            assert f"fSeq {fseq}" in error.detail
+            named.append((error.spec.symbol, fseq))
+            files[fseq - 1] = replace(files[fseq - 1], job=None)
+    assert sorted(named, key=lambda one: one[1]) == [
+        ("CATALOGUE_REFUSED", 2),
+        ("CATALOGUE_CHECKSUM", 4),
+        ("CATALOGUE_REFUSED", 5),
+        ("CATALOGUE_REFUSED", 7),
+    ]
+    assert [row.fseq for row in site.catalogue.files.on_tape("V00001")] == [1, 3, 6]
+    assert site.catalogue.tapes.facts("V00001").last_fseq == 7
 
 
 def test_block_zero_belongs_to_the_first_file_only(site: Site) -> None:
@@ -138,8 +167,10 @@ def test_block_zero_belongs_to_the_first_file_only(site: Site) -> None:
 def test_a_second_copy_must_agree_with_the_first(site: Site) -> None:
     site.catalogue.files.record_written("drive1", flush("V00001", 1, 1))
     other = written(job(1, copy_nb=2), "V00002", 1)
-    refused(site, [replace(other, adler32=1)], "CATALOGUE_CHECKSUM")
-    refused(site, [replace(other, size_bytes=1)], "CATALOGUE_CHECKSUM")
+    for changed in (replace(other, adler32=1), replace(other, size_bytes=1)):
+        later = replace(changed, fseq=2, block_id=20)
+        error = refused(site, [*flush("V00002", 1, 9), later], "CATALOGUE_CHECKSUM")
+        assert error.evidence["fseq"] == 2
     site.catalogue.files.record_written("drive2", [other])
     assert [(row.copy_nb, row.vid) for row in site.catalogue.files.copies(4_294_967_297)] == [
         (1, "V00001"),
@@ -169,6 +200,7 @@ def test_a_disk_file_archived_before_is_named(site: Site) -> None:
     site.catalogue.files.record_written("drive1", flush("V00001", 1, 1))
     error = refused(site, [written(job(5, disk_file_id="1"), "V00001", 2)], "CATALOGUE_REFUSED")
     assert "already archived as 4294967297" in str(error)
+    assert (error.evidence["fseq"], error.evidence["archive_file_id"]) == (2, 4_294_967_301)
 
 
 def test_random_flushes_with_repetitions_end_up_recorded_once(site: Site) -> None:

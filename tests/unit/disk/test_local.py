@@ -250,7 +250,7 @@ def test_a_write_that_is_cut_short_fails_and_leaves_nothing(tmp_path: Path, one_
     destination = open_destination(str(tmp_path / "file"), 2 << 20, RELAXED)
     with pytest.raises(CtaError) as caught:
         destination.write(memoryview(bytes(2 << 20)))
-    assert caught.value.spec.symbol == "DISK_WRITE"
+    assert caught.value.spec.symbol == "DISK_NO_SPACE"
     destination.abandon()
     assert names(tmp_path) == []
 

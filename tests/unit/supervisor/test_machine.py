@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cta_taped.common.config import Deadlines, Ending
+from cta_taped.common.config_schema import Deadlines, Ending
 from cta_taped.common.ipc import messages as m
 from cta_taped.common.model import Grade, MountType
 from cta_taped.supervisor import diagram, machine
@@ -237,6 +237,16 @@ def test_heartbeat_alone_does_not_count_as_movement() -> None:
         drive, _ = machine.step(drive, m.Progressed(5, 0, 0), 100.0 + number)
     pressing = deadline(drive, Deadlines(), Ending())
     assert pressing is not None and pressing.when <= 100.0 + 900.0
+
+
+def test_an_outage_that_is_waited_for_is_no_stall() -> None:
+    """A hold for a database may last longer than a drive may stand still; its silence counts."""
+    drive = mounted()
+    for now in range(100, 2000, 60):
+        drive, _ = machine.step(drive, m.OutageBegan("the catalogue", "refused"), float(now))
+        pressing = deadline(drive, Deadlines(), Ending())
+        assert pressing is not None and pressing.when > now
+    assert drive.outage is not None and drive.outage.since == 100.0
 
 
 def test_states_document_is_drawn_from_the_table() -> None:

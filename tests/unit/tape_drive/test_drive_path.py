@@ -50,7 +50,7 @@ def test_protected_write_appends_the_crc_in_place(port: ScriptedPort, drive: Tap
     buffer = memoryview(bytearray(b"123456789....spare"))
     drive.write_block(buffer, 9)
     assert port.written == [CHECK_TEXT + CHECK_CRC]
-    drive.write_label(b"L" * 80)
+    drive.write_labels(b"L" * 80)
     assert len(port.written[1]) == 84
 
 
@@ -94,7 +94,7 @@ def test_protection_that_is_silently_ignored(port: ScriptedPort, drive: TapeDriv
 
 def test_labels(port: ScriptedPort, drive: TapeDrive) -> None:
     label = bytes(range(32, 112))
-    drive.write_label(label)
+    drive.write_labels(label)
     assert port.written == [label]
     port.reads = [label, b"", label[:79], bytes(81)]
     assert drive.read_label() == label

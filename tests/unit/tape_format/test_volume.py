@@ -11,6 +11,7 @@ from golden_images import GOLDEN, LoadImage, records
 from cta_taped.common import errors
 from cta_taped.common.errors import CtaError, ErrorSpec
 from cta_taped.common.model import WriterIdentity
+from cta_taped.tape import files
 from cta_taped.tape.drive import PROTECTION_BYTES, BlockProtection
 from cta_taped.tape.files import FileWriter, Placeholder
 from cta_taped.tape.volume import (
@@ -202,5 +203,39 @@ def test_a_block_that_nobody_counted_stops_the_writer(tmp_path: Path, load_image
     drive.write_block(block, 100)
     writer.end_file(1)
     with pytest.raises(CtaError) as caught:
+        writer.flush()
+    assert caught.value.spec is errors.TAPE_POSITION
+
+
+def test_a_drive_that_was_moved_is_noticed_before_the_next_file(
+    tmp_path: Path, load_image: LoadImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody rewinds the drive between two files that are longer than VERIFY_S."""
+    monkeypatch.setattr(files, "VERIFY_S", 0.0)
+    image = tmp_path / "moved.tap"
+    image.write_bytes((GOLDEN / "sizes.tap").read_bytes())
+    drive = load_image(image, vid="V00002", media="LTO-9")
+    writer, _ = open_for_write(drive, "V00002", 4, protection_enabled=True, identity=IDENTITY)
+    writer.placeholder(1, Placeholder.ZERO_LENGTH)
+    drive.rewind()
+    with pytest.raises(CtaError) as caught:
         writer.begin_file(2)
+    assert caught.value.spec is errors.TAPE_POSITION
+    drive.close()
+    assert image.read_bytes().startswith((GOLDEN / "sizes.tap").read_bytes())
+
+
+def test_a_flush_in_an_open_file_accepts_its_blocks_but_no_way_back(
+    tmp_path: Path, load_image: LoadImage
+) -> None:
+    image = tmp_path / "torn.tap"
+    image.write_bytes((GOLDEN / "sizes.tap").read_bytes())
+    drive = load_image(image, vid="V00002", media="LTO-9")
+    writer, _ = open_for_write(drive, "V00002", 4, protection_enabled=True, identity=IDENTITY)
+    writer.begin_file(1)
+    drive.write_block(memoryview(bytearray(100 + PROTECTION_BYTES)), 100)
+    writer.flush()
+    drive.rewind()
+    with pytest.raises(CtaError) as caught:
+        writer.flush()
     assert caught.value.spec is errors.TAPE_POSITION

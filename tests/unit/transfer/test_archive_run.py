@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +43,7 @@ def archive(
     stop: StopRequest | None = None,
     source: Callable[[str], SourceFile] = open_source,
     limits: ArchiveLimits | None = None,
+    hanging: tuple[str, ...] = (),
 ) -> ArchiveOutcome:
     """Run to the end; every claimed job is then written, failed or given back, exactly once."""
     run = ArchiveRun(
@@ -60,7 +61,7 @@ def archive(
     fates += [job.job_id for job in outcome.give_back]
     assert sorted(fates) == sorted(job.job_id for job in desk.claimed)
     assert [file.fseq for file in desk.written] == [last_fseq + 1 + n for n in range(len(desk.written))]
-    assert outcome.hanging == []
+    assert outcome.hanging == list(hanging)
     return outcome
 
 
@@ -244,6 +245,17 @@ def test_end_of_tape_met_by_the_flush_gives_everything_back(tape: Tape, disk: Di
     assert (desk.written, len(outcome.give_back)) == ([], 3)
 
 
+def test_end_of_tape_met_by_the_flush_of_a_stop(tape: Tape, disk: Disk) -> None:
+    desk = ArchiveDesk(disk.jobs(100, 3 * BLOCK_BYTES, 100))
+    stop = StopRequest()
+    tape.port.before[("write", 7 + 4)] = lambda: stop.request(Grade.NOW)
+    for nth in (1, 2):
+        tape.port.fail[("flush", nth)] = OSError(errno.ENOSPC, "No space left on device")
+    outcome = archive(tape, desk, stop=stop)
+    assert (outcome.tape_full, outcome.error, desk.full) == (True, None, 1)
+    assert (desk.written, len(outcome.give_back), outcome.failures) == ([], 3, [])
+
+
 @pytest.mark.parametrize("nth", [1, 4, 7, 15, 20])
 def test_a_write_error_spoils_everything_since_the_last_flush(tape: Tape, disk: Disk, nth: int) -> None:
     """Seven writes a file and a flush every two files: the error is met in every part of a file."""
@@ -310,20 +322,117 @@ def test_drain_finishes_what_is_claimed_and_claims_no_more(tape: Tape, disk: Dis
     assert len(desk.written) >= 3
 
 
-def test_now_is_met_while_a_disk_hangs(tape: Tape, disk: Disk) -> None:
+@pytest.mark.parametrize("at", [2, 6])
+def test_quick_abandons_a_file_whose_rest_takes_too_long(tape: Tape, disk: Disk, out: Path, at: int) -> None:
+    """At a drive of 13 MB/s; the files before are delivered, and the next mount writes over the torn one."""
+    tape.port.write_takes_s = 0.02
+    jobs = disk.jobs(2 * BLOCK_BYTES, 80 * BLOCK_BYTES, 100)
     stop = StopRequest()
-    released = threading.Event()
+    desk = ArchiveDesk(jobs)
+    place = 8 + 3 + at
+    tape.port.before[("write", place)] = lambda: stop.request(Grade.QUICK)
+    limits = ArchiveLimits(quick_file_s=0.5, pipeline=SMALL)
+    outcome = archive(tape, desk, stop=stop, limits=limits)
+    assert (outcome.error, desk.failures, outcome.failures) == (None, [], [])
+    assert [file.job for file in desk.written] == jobs[:1]
+    assert outcome.give_back == jobs[1:]
+    assert tape.port.events.count("write") == place
+    tape.port.write_takes_s = 0.0
+    again = ArchiveDesk(jobs[1:])
+    archive(tape, again, last_fseq=1)
+    assert_readable(tape, disk, [*desk.written, *again.written], out)
+
+
+def test_quick_finishes_a_file_whose_rest_is_short(tape: Tape, disk: Disk) -> None:
+    tape.port.write_takes_s = 0.01
+    jobs = disk.jobs(30 * BLOCK_BYTES, 100)
+    stop = StopRequest()
+    desk = ArchiveDesk(jobs)
+    tape.port.before[("write", 3 + 20)] = lambda: stop.request(Grade.QUICK)
+    outcome = archive(tape, desk, stop=stop, limits=ArchiveLimits(quick_file_s=30.0, pipeline=SMALL))
+    assert ([file.job for file in desk.written], outcome.give_back) == (jobs[:1], jobs[1:])
+
+
+class StalledSource:
+    """A real source that stops a run once it was read for ``after`` bytes, and answers when ``released``."""
+
+    def __init__(self, url: str, after: int, stop: Callable[[], None], released: threading.Event) -> None:
+        self._source = open_source(url)
+        self._left = after
+        self._stop = stop
+        self._released = released
+        self.size_bytes = self._source.size_bytes
+
+    def readinto(self, buffer: memoryview) -> int:
+        if self._left <= 0:
+            self._stop()
+            assert self._released.wait(60)
+        size = self._source.readinto(buffer)
+        self._left -= size
+        return size
+
+    def close(self) -> None:
+        self._source.close()
+
+
+@pytest.fixture
+def released() -> Iterator[threading.Event]:
+    """Set at the end of the test; then every disk thread that waited for it ends."""
+    event = threading.Event()
+    yield event
+    event.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith(("disk-", "claim-")):
+            thread.join(60)
+
+
+@pytest.mark.parametrize("grade", [Grade.QUICK, Grade.NOW])
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_a_stop_is_met_while_a_source_hangs(
+    tape: Tape, disk: Disk, released: threading.Event, grade: Grade, blocks: int
+) -> None:
+    """Before its first block, when nothing of it is written, and in the middle of the file."""
+    jobs = disk.jobs(100, 4 * BLOCK_BYTES)
+    stop = StopRequest()
+    first_written = threading.Event()
+    tape.port.before[("mark", 3)] = first_written.set
+
+    def stop_behind_the_first() -> None:
+        assert first_written.wait(60)
+        stop.request(grade)
 
     def source(url: str) -> SourceFile:
-        stop.request(Grade.NOW)
-        threading.Timer(1.5, released.set).start()
-        released.wait()
-        return open_source(url)
+        if url == jobs[0].source_url:
+            return open_source(url)
+        return StalledSource(url, blocks * BLOCK_BYTES, stop_behind_the_first, released)
 
-    desk = ArchiveDesk(disk.jobs(100))
-    outcome = archive(tape, desk, stop=stop, source=source, limits=ArchiveLimits(pipeline=PipelineSize(1, 4)))
-    assert (desk.written, len(outcome.give_back), outcome.error) == ([], 1, None)
+    desk = ArchiveDesk(jobs)
+    limits = ArchiveLimits(quick_file_s=0.5, pipeline=PipelineSize(2, 4))
+    outcome = archive(tape, desk, stop=stop, source=source, limits=limits, hanging=("disk-read-1",))
+    assert not released.is_set()
+    assert ([file.job for file in desk.written], outcome.give_back) == (jobs[:1], jobs[1:])
+    assert outcome.error is None
+    assert tape.port.events.count("write") == 7 + (3 + blocks if blocks else 0)
     assert desk.beats
+
+
+@pytest.mark.parametrize("grade", list(Grade))
+def test_a_stop_is_met_while_a_claim_hangs(
+    tape: Tape, disk: Disk, released: threading.Event, grade: Grade
+) -> None:
+    stop = StopRequest()
+    desk = ArchiveDesk(disk.jobs(100))
+
+    def hang(count: int) -> None:
+        if count == 2:
+            stop.request(grade)
+            if grade is not Grade.DRAIN:
+                assert released.wait(60)
+
+    desk.on_claim = hang
+    outcome = archive(tape, desk, stop=stop, limits=ArchiveLimits(fetch_files=1, pipeline=SMALL))
+    assert not released.is_set()
+    assert (len(desk.written) + len(outcome.give_back), outcome.error) == (1, None)
 
 
 def test_a_failed_claim_ends_the_run_after_the_pending_work(tape: Tape, disk: Disk) -> None:

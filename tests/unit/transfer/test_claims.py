@@ -40,7 +40,7 @@ def never() -> None:
 
 def test_every_job_comes_once_in_order() -> None:
     queue, stop = Queue(25), StopRequest()
-    claims = ClaimAhead(queue.claim, 4, 1000, queue.accepted.append)
+    claims = ClaimAhead(queue.claim, 4, 1000, queue.accepted.extend)
     got = []
     while (job := claims.next(stop, lambda: None)) is not None:
         got.append(job.number)
@@ -55,7 +55,7 @@ def test_every_job_comes_once_in_order() -> None:
 def test_never_more_than_two_batches_are_held(files: int, size_bytes: int, held: int) -> None:
     """The limit in files, and the limit in bytes."""
     queue, stop = Queue(1000), StopRequest()
-    claims = ClaimAhead(queue.claim, files, size_bytes, queue.accepted.append)
+    claims = ClaimAhead(queue.claim, files, size_bytes, queue.accepted.extend)
     for taken in range(1, 200):
         assert claims.next(stop, lambda: None) is not None
         time.sleep(0.0005)
@@ -72,7 +72,7 @@ def test_the_tape_waits_for_no_claim_while_jobs_are_pending() -> None:
             hang.wait(60)
         return queue.claim(files, size_bytes)
 
-    claims = ClaimAhead(slow, 3, 1000, queue.accepted.append)
+    claims = ClaimAhead(slow, 3, 1000, queue.accepted.extend)
     assert claims.next(stop, lambda: None) == Job(0)
     assert claims.next(stop, never) == Job(1)
     assert claims.next(stop, never) == Job(2)
@@ -89,7 +89,7 @@ def test_the_tape_waits_for_no_claim_while_jobs_are_pending() -> None:
 
 def test_close_gives_back_what_came_too_late() -> None:
     queue, stop = Queue(9), StopRequest()
-    claims = ClaimAhead(queue.claim, 3, 1000, queue.accepted.append)
+    claims = ClaimAhead(queue.claim, 3, 1000, queue.accepted.extend)
     first = claims.next(stop, lambda: None)
     assert first == Job(0)
     claims.next(stop, lambda: None)
@@ -97,6 +97,17 @@ def test_close_gives_back_what_came_too_late() -> None:
     assert claims.next(stop, never) is None
     left = claims.close()
     assert [job.number for job in left] == list(range(2, 9 - len(queue.left)))
+
+
+def test_a_drain_before_the_first_batch_lets_that_batch_be_done() -> None:
+    """It was claimed with the mount; a tape is not mounted to give its work back."""
+    queue, stop = Queue(9), StopRequest()
+    stop.request(Grade.DRAIN)
+    claims = ClaimAhead(queue.claim, 3, 1000, queue.accepted.append)
+    got = []
+    while (job := claims.next(stop, lambda: None)) is not None:
+        got.append(job.number)
+    assert (got, queue.asked, claims.close()) == ([0, 1, 2], [3], [])
 
 
 def test_a_failure_ends_the_stream_behind_the_pending_jobs() -> None:
@@ -107,7 +118,7 @@ def test_a_failure_ends_the_stream_behind_the_pending_jobs() -> None:
             raise CtaError(SCHEDULER_LOST, "away")
         return queue.claim(files, size_bytes)
 
-    claims = ClaimAhead(once, 3, 1000, queue.accepted.append)
+    claims = ClaimAhead(once, 3, 1000, queue.accepted.extend)
     got = []
     while (job := claims.next(stop, lambda: None)) is not None:
         got.append(job.number)

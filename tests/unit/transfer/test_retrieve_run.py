@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -290,6 +291,81 @@ def test_stops(tape: Tape, disk: Disk, out: Path, jobs: list[RetrieveJob], grade
     else:
         assert set(desk.done) <= set(jobs[:2])
         assert tape.port.events.count("read") == third
+    assert_only_done(out, disk, desk.done)
+
+
+def test_quick_abandons_a_file_whose_rest_takes_too_long(tape: Tape, disk: Disk, out: Path) -> None:
+    """At a drive of 13 MB/s: its half-written destination is removed; the file before it is finished, though
+    its disk only answers when the tape has gone home."""
+    source = ArchiveDesk(disk.jobs(2 * BLOCK_BYTES, 80 * BLOCK_BYTES, 100))
+    ArchiveRun(
+        tape.drive, tape.writer(), source, ArchiveLimits(pipeline=SMALL), StopRequest(), new_totals()
+    ).run()
+    jobs = retrieve_jobs(source.written, out)
+    stop = StopRequest()
+    gone_home = threading.Event()
+
+    def wait(block: int) -> None:
+        assert gone_home.wait(60)
+
+    def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
+        inner = open_destination(url, size_bytes, policy)
+        return WatchedDestination(inner, wait) if url == jobs[0].destination_url else inner
+
+    desk = RetrieveDesk(jobs)
+    desk.on_tape_free = gone_home.set
+    reader_reads = (4 + 2 + 1 + 4) + 4 + 6
+    tape.port.before[("read", reader_reads)] = lambda: stop.request(Grade.QUICK)
+    tape.port.read_takes_s = 0.02
+    limits = RetrieveLimits(quick_file_s=0.5, pipeline=PipelineSize(3, 8))
+    outcome = retrieve(tape, desk, stop=stop, destination=destination, limits=limits)
+    assert (outcome.error, desk.failures, desk.done) == (None, [], jobs[:1])
+    assert sorted(outcome.give_back, key=lambda job: job.job_id) == jobs[1:]
+    assert tape.port.events.count("read") == reader_reads
+    assert_only_done(out, disk, desk.done)
+
+
+@pytest.mark.parametrize("grade", [Grade.QUICK, Grade.NOW])
+def test_a_stop_is_met_while_the_ring_is_full(tape: Tape, disk: Disk, out: Path, grade: Grade) -> None:
+    """The disk takes nothing until the tape has gone home; then what it has of the file is removed."""
+    source = ArchiveDesk(disk.jobs(30 * BLOCK_BYTES, 100))
+    ArchiveRun(
+        tape.drive, tape.writer(), source, ArchiveLimits(pipeline=SMALL), StopRequest(), new_totals()
+    ).run()
+    jobs = retrieve_jobs(source.written, out)
+    stop = StopRequest()
+    gone_home = threading.Event()
+
+    def wait(block: int) -> None:
+        stop.request(grade)
+        assert gone_home.wait(60)
+
+    def destination(url: str, size_bytes: int, policy: WritePolicy) -> DestinationFile:
+        return WatchedDestination(open_destination(url, size_bytes, policy), wait)
+
+    desk = RetrieveDesk(jobs)
+    desk.on_tape_free = gone_home.set
+    limits = RetrieveLimits(quick_file_s=0.5, pipeline=PipelineSize(1, 4))
+    outcome = retrieve(tape, desk, stop=stop, destination=destination, limits=limits)
+    assert (outcome.error, desk.done, len(outcome.give_back)) == (None, [], 2)
+    assert list(out.iterdir()) == []
+
+
+def test_a_damaged_label_is_charged_and_costs_one_file(
+    tape: Tape, disk: Disk, out: Path, tmp_path: Path, jobs: list[RetrieveJob]
+) -> None:
+    """Given back uncharged it would be recalled for ever."""
+    (image,) = tmp_path.glob("*.tap")
+    content = image.read_bytes()
+    third = [match.start() for match in re.finditer(b"HDR2F", content)][2]
+    with image.open("r+b") as file:
+        file.seek(third)
+        file.write(b"HDRX")
+    desk = RetrieveDesk(jobs)
+    outcome = retrieve(tape, desk)
+    assert outcome.error is None
+    assert desk.codes == {jobs[2].job_id: "CTA-TAPE-003"}
+    assert [(failure.charged, failure.retry_elsewhere) for failure in desk.failures] == [(True, True)]
     assert_only_done(out, disk, desk.done)
 
 

@@ -39,6 +39,7 @@ class WatchedPort(TapePort):
         self._counts: Counter[str] = Counter()
         self.armed = False
         self.write_takes_s = 0.0
+        self.read_takes_s = 0.0
         self.events: list[str] = []
         self.fail: dict[tuple[str, int], OSError] = {}
         self.before: dict[tuple[str, int], Callable[[], None]] = {}
@@ -62,6 +63,8 @@ class WatchedPort(TapePort):
 
     def read(self, buffer: memoryview) -> int:
         self._note("read")
+        if self.read_takes_s:
+            time.sleep(self.read_takes_s)
         return self._port.read(buffer)
 
     def write(self, block: memoryview | bytes) -> int:

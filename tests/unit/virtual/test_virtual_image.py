@@ -287,6 +287,15 @@ def test_large_image_opens_without_being_read(tmp_path: Path, monkeypatch: pytes
     image.close()
 
 
+@pytest.mark.parametrize("pattern", [[], [0], [1], [4], [0, 4], [4, 0]])
+@pytest.mark.parametrize("kept", [False, True])
+def test_tiny_images(tmp_path: Path, pattern: list[int], kept: bool) -> None:
+    filled(tmp_path / "t.tap", pattern).close()
+    image = TapImage(tmp_path / "t.tap", tmp_path / "t.index" if kept else None)
+    assert contents(image) == pattern
+    image.close()
+
+
 def test_index_is_small_for_long_files(tmp_path: Path) -> None:
     image = filled(tmp_path / "t.tap", [80, 80, 80, 0] + [64] * 5000 + [13, 0])
     assert image.index.runs == 5

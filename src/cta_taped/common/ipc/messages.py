@@ -193,7 +193,10 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End: ``QUICK`` after the current file, ``NOW`` at the current block. ``NOW`` overtakes ``QUICK``."""
+    """End: ``QUICK`` after the current file unless its rest takes too long, ``NOW`` at the current block.
+
+    ``NOW`` overtakes ``QUICK``.
+    """
 
     grade: Grade = Grade.QUICK
     kind: Literal["Stop"] = "Stop"

@@ -8,6 +8,7 @@ interface description is the one that ``varlinkctl introspect`` shows.
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections.abc import Iterator
@@ -17,8 +18,11 @@ from typing import Any, Final
 from cta_taped.common.errors import (
     BY_CODE,
     SYSTEM_BAD_REQUEST,
+    SYSTEM_DAEMON_SILENT,
     SYSTEM_NO_DAEMON,
+    SYSTEM_PEER_REFUSED,
     CtaError,
+    ErrorSpec,
 )
 
 MESSAGE_LIMIT_BYTES: Final = 65536
@@ -71,6 +75,15 @@ method Reload() -> (changed: []string)
 error Failed (code: string, text: string)
 """
 
+# What connecting says of the other side. Every other failure leaves open whether a daemon runs.
+_BY_ERRNO: Final[dict[int | None, ErrorSpec]] = {
+    errno.ENOENT: SYSTEM_NO_DAEMON,
+    errno.ENOTDIR: SYSTEM_NO_DAEMON,
+    errno.ECONNREFUSED: SYSTEM_NO_DAEMON,
+    errno.EACCES: SYSTEM_PEER_REFUSED,
+    errno.EPERM: SYSTEM_PEER_REFUSED,
+}
+
 
 class Frames:
     """Cuts a stream into messages. ``feed`` raises CtaError SYSTEM_BAD_REQUEST for what is no message."""
@@ -105,7 +118,9 @@ def encode(message: dict[str, Any]) -> bytes:
 def call(path: Path, method: str, parameters: dict[str, Any], timeout_s: float = 10.0) -> dict[str, Any]:
     """Call one method of the control socket at ``path``; the reply's parameters.
 
-    Raises CtaError SYSTEM_NO_DAEMON when nobody answers there, or with the code that the daemon replied.
+    Raises CtaError SYSTEM_NO_DAEMON when nobody listens there, SYSTEM_DAEMON_SILENT when somebody does and
+    gives no answer, SYSTEM_PEER_REFUSED when the socket may not be used, SYSTEM_BAD_REQUEST for an answer
+    that is none, or with the code that the daemon replied.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -116,19 +131,24 @@ def call(path: Path, method: str, parameters: dict[str, Any], timeout_s: float =
             while True:
                 data = connection.recv(MESSAGE_LIMIT_BYTES)
                 if not data:
-                    raise ConnectionResetError("connection closed without an answer")
+                    raise CtaError(SYSTEM_DAEMON_SILENT, f"{path}: connection closed without an answer")
                 for reply in frames.feed(data):
                     return _parameters(reply)
     except TimeoutError:
-        raise CtaError(SYSTEM_NO_DAEMON, f"{path}: no answer within {timeout_s:g} s") from None
+        raise CtaError(SYSTEM_DAEMON_SILENT, f"{path}: no answer within {timeout_s:g} s") from None
     except OSError as error:
-        raise CtaError(SYSTEM_NO_DAEMON, f"{path}: {error.strerror or error}") from None
+        spec = _BY_ERRNO.get(error.errno, SYSTEM_DAEMON_SILENT)
+        raise CtaError(spec, f"{path}: {error.strerror or error}") from None
 
 
 def _parameters(reply: dict[str, Any]) -> dict[str, Any]:
-    parameters = reply.get("parameters") or {}
+    parameters = reply.get("parameters")
+    if parameters is None:
+        parameters = {}
+    if not isinstance(parameters, dict):
+        raise CtaError(SYSTEM_BAD_REQUEST, f"an answer whose parameters are no object: {parameters!r:.60}")
     name = reply.get("error")
     if name is None:
-        return dict(parameters)
+        return parameters
     spec = BY_CODE.get(str(parameters.get("code")), SYSTEM_BAD_REQUEST)
     raise CtaError(spec, str(parameters.get("text") or name))

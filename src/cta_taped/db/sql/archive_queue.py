@@ -17,6 +17,7 @@ from cta_taped.db import checksumblob
 from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.queues import (
     USER_ARCHIVE,
+    WAITING,
     Family,
     family_of,
     heartbeat,
@@ -26,8 +27,6 @@ from cta_taped.db.sql.queues import (
     within,
 )
 from cta_taped.db.sql.retries import fail_jobs
-
-WAITING = "AJS_WaitReplicasBeforeReportingSuccessToDisk"
 
 
 def _job(row: AnyRow) -> ArchiveJob:

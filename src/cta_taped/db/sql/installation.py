@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, MetaData, Table, insert, inspect, select
+from sqlalchemy import Connection, Enum, Inspector, MetaData, Table, insert, inspect, select
+from sqlalchemy.dialects.postgresql.base import PGInspector
 
 from cta_taped.common.errors import CtaError
 from cta_taped.db import schema_catalogue, schema_own, schema_scheduler
@@ -94,8 +95,12 @@ class Installation:
         sqlite = self._database.engine.dialect.name == "sqlite"
         return (*self._part.own, *((schema_own.TAPED_SEQUENCE,) if sqlite else ()))
 
+    def _checked_tables(self) -> list[Table]:
+        tables = (*self._part.metadata.sorted_tables, *self._own_tables())
+        return [table for table in tables if table.name not in self._part.unchecked]
+
     def check(self) -> None:
-        """Compare version and columns. Raises *_SCHEMA naming the first difference of each kind."""
+        """Compare version, columns and enumerations. Raises *_SCHEMA naming the first differences."""
         part, place, fault = self._part, self._database.place, self._database.faults.schema
         with self._database.read() as connection:
             there = inspect(connection)
@@ -111,9 +116,7 @@ class Installation:
                 is_found = ".".join(map(str, found)) if found else "none"
                 raise CtaError(fault, f"{place}: {self._name} schema {is_found} found, {wanted} needed")
             missing = []
-            for table in (*part.metadata.sorted_tables, *self._own_tables()):
-                if table.name in part.unchecked:
-                    continue
+            for table in self._checked_tables():
                 if not there.has_table(table.name):
                     missing.append(table.name.upper())
                     continue
@@ -121,8 +124,27 @@ class Installation:
                 missing += [
                     f"{table.name}.{column.name}".upper() for column in table.c if column.name not in columns
                 ]
+            missing += self._missing_labels(there)
         if missing:
             raise CtaError(fault, f"{place}: missing in the {self._name} schema: {', '.join(missing[:10])}")
+
+    def _missing_labels(self, there: Inspector) -> list[str]:
+        """Labels of enumerations that the database does not know; without types of its own it has none."""
+        if not isinstance(there, PGInspector):
+            return []
+        found = {enum["name"].lower(): set(enum["labels"]) for enum in there.get_enums()}
+        types = {
+            column.type.name: column.type.enums
+            for table in self._checked_tables()
+            for column in table.c
+            if isinstance(column.type, Enum) and column.type.name
+        }
+        return [
+            f"{name.upper()}.{label}"
+            for name, wanted in sorted(types.items())
+            for label in wanted
+            if label not in found.get(name, ())
+        ]
 
     def close(self) -> None:
         """Let the connections go."""

@@ -21,6 +21,8 @@ from cta_taped.db.scheduler import Direction
 from cta_taped.db.sql.database import Database, chunks
 
 REQUEUED_MARKER: Final = "UNPROCESSED_TASK_QUEUE_JOB_REQUEUED"
+# A copy that is on tape and waits for the other copies of its request.
+WAITING: Final = "AJS_WaitReplicasBeforeReportingSuccessToDisk"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, false, select, true, update
 
-from cta_taped.db.scheduler import Direction, Report
+from cta_taped.db.scheduler import Direction, Report, RequestState
 from cta_taped.db.sql.database import AnyRow, Database, chunks
-from cta_taped.db.sql.outcomes import finish
+from cta_taped.db.sql.outcomes import finish_ended, note_failures
 from cta_taped.db.sql.queues import USER_FAMILIES, Family, move
 
 
@@ -36,6 +36,10 @@ def _report(family: Family, row: AnyRow) -> Report:
         disk_instance=row.disk_instance or "",
         disk_file_id=row.disk_file_id or "",
     )
+
+
+def _let_go() -> dict[str, Any]:
+    return {"is_reporting": False, "last_update_time": int(time.time())}
 
 
 class SqlReports:
@@ -78,27 +82,30 @@ class SqlReports:
                     )
                 self._finish(connection, family, mine)
 
+    def keep(self, reports: Sequence[Report]) -> None:
+        """See ``Reports.keep``."""
+        with self._database.write() as connection:
+            for direction, family in USER_FAMILIES.items():
+                mine = [report for report in reports if report.direction is direction]
+                for part in chunks(mine):
+                    c = family.active.c
+                    held = (c.job_id.in_([report.job_id for report in part]), c.is_reporting == true())
+                    statement = select(c.job_id).where(*held).with_for_update()
+                    ids = connection.execute(statement).scalars().all()
+                    move(connection, family.active, family.failed, ids, _let_go())
+                self._finish(connection, family, mine)
+
     @staticmethod
     def _finish(connection: Connection, family: Family, reports: Sequence[Report]) -> None:
         failed = {report.request_id: report.failure_log for report in reports if not report.success}
-        finish(connection, family.direction, {number: ("failed", log) for number, log in failed.items()})
-        succeeded = {report.request_id for report in reports if report.success} - set(failed)
-        # A request is done when the last of its jobs is gone from the queues.
-        for numbers in chunks(sorted(succeeded)):
-            left: set[int] = set()
-            for table in (family.active, family.pending):
-                column = table.c[family.request_column]
-                left.update(connection.execute(select(column).where(column.in_(numbers))).scalars())
-            ends: dict[int, tuple[str, str | None]] = {
-                number: ("done", None) for number in numbers if number not in left
-            }
-            finish(connection, family.direction, ends)
+        note_failures(connection, family.direction, failed)
+        numbers = {report.request_id for report in reports}
+        finish_ended(connection, family, numbers, RequestState.DONE)
 
     def undelivered(self, report: Report, reason: str) -> bool:
         """See ``Reports.undelivered``."""
         family = USER_FAMILIES[report.direction]
         active, c = family.active, family.active.c
-        now = int(time.time())
         with self._database.write() as connection:
             row = connection.execute(
                 select(c.total_report_retries, c.max_report_retries, c.report_failure_log)
@@ -111,8 +118,7 @@ class SqlReports:
             values: dict[str, Any] = {
                 "total_report_retries": tries,
                 "report_failure_log": (row.report_failure_log or "") + reason.replace("\n", " ") + "\n",
-                "is_reporting": False,
-                "last_update_time": now,
+                **_let_go(),
             }
             if tries < row.max_report_retries:
                 connection.execute(update(active).where(c.job_id == report.job_id).values(values))

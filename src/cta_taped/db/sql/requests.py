@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from cta_taped.common.errors import (
     SCHEDULER_NOT_FOUND,
+    SCHEDULER_QUEUED,
     SCHEDULER_REFUSED,
     CtaError,
 )
@@ -29,14 +30,14 @@ from cta_taped.db.scheduler import (
     RetrieveRequest,
 )
 from cta_taped.db.schema_own import TAPED_REQUEST
-from cta_taped.db.sql.archive_queue import WAITING
 from cta_taped.db.sql.database import AnyRow, Database, chunks
-from cta_taped.db.sql.outcomes import finish
+from cta_taped.db.sql.outcomes import finish_ended
 from cta_taped.db.sql.queues import (
     FAMILIES,
     USER_ARCHIVE,
     USER_FAMILIES,
     USER_RETRIEVE,
+    WAITING,
     Family,
 )
 from cta_taped.db.sql.requestrows import (
@@ -120,22 +121,28 @@ class SqlRequests:
         by_instance: dict[str, list[str]] = {}
         for request in requests:
             by_instance.setdefault(request.disk_instance, []).append(request.disk_file_id)
+        queued: list[tuple[str, str, RequestId]] = []
         for instance, ids in by_instance.items():
             for part in chunks(ids):
-                row = connection.execute(
+                rows = connection.execute(
                     select(_Q.request_id, _Q.disk_file_id).where(
                         _Q.direction == Direction.ARCHIVE.value,
                         _Q.disk_instance == instance,
                         _Q.disk_file_id.in_(part),
                         _Q.outcome == "open",
                     )
-                ).first()
-                if row is not None:
-                    raise CtaError(
-                        SCHEDULER_REFUSED,
-                        f"disk file {row.disk_file_id} of {instance} is already being archived, request"
-                        f" {Direction.ARCHIVE}-{row.request_id}",
-                    )
+                )
+                queued += [
+                    (instance, row.disk_file_id, RequestId(Direction.ARCHIVE, row.request_id)) for row in rows
+                ]
+        if queued:
+            instance, disk_file_id, number = queued[0]
+            more = f" (and {len(queued) - 1} more)" if len(queued) > 1 else ""
+            raise CtaError(
+                SCHEDULER_QUEUED,
+                f"disk file {disk_file_id} of {instance} is already being archived, request {number}{more}",
+                queued=tuple(queued),
+            )
 
     def queue_retrieve(self, request: RetrieveRequest) -> RequestId:
         """See ``Requests.queue_retrieve``."""
@@ -212,6 +219,9 @@ class SqlRequests:
         vids = tuple(sorted({row.vid for _, row in rows if row.vid}))
         if known is not None and known.outcome != "open":
             state = RequestState(known.outcome)
+        elif known is not None and known.failure_log is not None:
+            # One copy failed for good; another is still in the queues.
+            state = RequestState.FAILED
         else:
             state = _state(family, rows)
         return RequestStatus(request, file_id, state, text.strip(), vids)
@@ -235,8 +245,8 @@ class SqlRequests:
             ).first()
             if not removed and not left and known is None:
                 raise CtaError(SCHEDULER_NOT_FOUND, f"request {request} is not known")
-            if removed and not left:
-                finish(connection, request.direction, {request.number: ("cancelled", None)})
+            if removed:
+                finish_ended(connection, family, [request.number], RequestState.CANCELLED)
         return removed > 0
 
     def queues(self) -> list[QueueSummary]:

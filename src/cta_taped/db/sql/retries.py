@@ -40,7 +40,7 @@ def _verdict(family: Family, row: AnyRow, mount: Mount, failure: JobFailure, now
         "last_mount_with_failure": row.last_mount_with_failure,
         "status": row.status,
     }
-    other_copy = _next_copy(row) if family.direction is Direction.RETRIEVE else {}
+    other_copy = next_copy(row) if family.direction is Direction.RETRIEVE else {}
     if not failure.charged:
         elsewhere = other_copy if failure.retry_elsewhere else {}
         return _Verdict({**values, **elsewhere}, moves=True, frees=True)
@@ -57,8 +57,11 @@ def _verdict(family: Family, row: AnyRow, mount: Mount, failure: JobFailure, now
     return _Verdict(values, moves=True, frees=False)
 
 
-def _next_copy(row: AnyRow) -> dict[str, Any]:
-    """The entry after the present one of the alternates' parallel lists; nothing when there is no other."""
+def next_copy(row: AnyRow) -> dict[str, Any]:
+    """New values of a retrieve row: the entry after the present one of the alternates' parallel lists.
+
+    Nothing when there is no other.
+    """
     vids = (row.alternate_vids or "").split(",")
     lists = [
         (text or "").split(",")

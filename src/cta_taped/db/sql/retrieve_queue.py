@@ -16,7 +16,7 @@ from cta_taped.db import checksumblob
 from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.outcomes import finish
 from cta_taped.db.sql.queues import USER_RETRIEVE, family_of, heartbeat, move, requeue, take_back, within
-from cta_taped.db.sql.retries import fail_jobs
+from cta_taped.db.sql.retries import fail_jobs, next_copy
 
 
 def _job(row: AnyRow) -> RetrieveJob:
@@ -130,3 +130,22 @@ class SqlRetrieveQueue:
     def requeue(self, mount: Mount, job_ids: Collection[int]) -> None:
         """See ``RetrieveQueue.requeue``."""
         requeue(self._database, family_of(mount), mount.mount_id, job_ids)
+
+    def divert(self, mount: Mount) -> int:
+        """See ``RetrieveQueue.divert``."""
+        family = family_of(mount)
+        c = family.pending.c
+        now = int(time.time())
+        waiting = select(family.pending).where(
+            c.vid == mount.vid, c.status == family.to_transfer, c.mount_id.is_(None)
+        )
+        diverted = 0
+        with self._database.write() as connection:
+            self._database.lock(connection, mount.vid)
+            for row in connection.execute(waiting.with_for_update(skip_locked=True)).all():
+                values = next_copy(row)
+                if values.get("vid", mount.vid) != mount.vid:
+                    statement = update(family.pending).where(c.job_id == row.job_id)
+                    connection.execute(statement.values(**values, last_update_time=now))
+                    diverted += 1
+        return diverted

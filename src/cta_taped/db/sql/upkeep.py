@@ -17,6 +17,7 @@ from cta_taped.db.schema_catalogue import DRIVE_STATE
 from cta_taped.db.schema_own import TAPED_REQUEST
 from cta_taped.db.schema_scheduler import DISK_SYSTEM_SLEEP_TRACKING, MOUNT_QUEUE_LAST_FETCH
 from cta_taped.db.sql.database import Database, chunks
+from cta_taped.db.sql.incomplete import end_incomplete
 from cta_taped.db.sql.queues import FAMILIES, REQUEUED_MARKER, Family, appended, freed, move
 
 RELEASE_BATCH = 1000
@@ -119,6 +120,10 @@ class SqlUpkeep:
             while moved := self._give_back(family, [mount_id], RELEASE_BATCH):
                 jobs += moved
         return jobs
+
+    def end_incomplete(self, limit: int) -> int:
+        """See ``Upkeep.end_incomplete``."""
+        return end_incomplete(self._database, limit)
 
     def clean_stamps(self, age_s: int, limit: int) -> int:
         """See ``Upkeep.clean_stamps``."""

@@ -41,25 +41,53 @@ def record_written(database: Database, drive: str, files: Sequence[WrittenFile])
     for before, after in pairwise(files):
         if after.fseq != before.fseq + 1:
             raise _out_of_sequence(vid, before.fseq + 1, after.fseq, "within one flush")
-    now = int(time.time())
-    with database.write() as connection:
-        database.defer_uniqueness(connection)
-        last = connection.execute(
-            select(TAPE.c.last_fseq).where(TAPE.c.vid == vid).with_for_update()
-        ).scalar_one_or_none()
-        if last is None:
-            raise unknown_tape(vid)
-        if files[0].fseq > last + 1:
-            raise _out_of_sequence(vid, last + 1, files[0].fseq, "in the catalogue")
-        _verify_recorded(connection, [file for file in files if file.fseq <= last])
-        fresh = [file for file in files if file.fseq > last]
-        if fresh:
-            _advance_tape(connection, drive, fresh, now)
-            _record(database, connection, [file for file in fresh if file.job is not None], now)
+    try:
+        with database.write() as connection:
+            _record_flush(database, connection, drive, files)
+    except CtaError as error:
+        if error.spec is not CATALOGUE_REFUSED or "fseq" in error.evidence:
+            raise
+        _record_one_by_one(database, drive, files)
 
 
-def _refused(file: WrittenFile, what: str) -> CtaError:
-    return CtaError(CATALOGUE_REFUSED, f"tape {file.vid} fSeq {file.fseq}: {what}", vid=file.vid)
+def _record_flush(
+    database: Database, connection: Connection, drive: str, files: Sequence[WrittenFile]
+) -> None:
+    vid, now = files[0].vid, int(time.time())
+    database.defer_uniqueness(connection)
+    last = connection.execute(
+        select(TAPE.c.last_fseq).where(TAPE.c.vid == vid).with_for_update()
+    ).scalar_one_or_none()
+    if last is None:
+        raise unknown_tape(vid)
+    if files[0].fseq > last + 1:
+        raise _out_of_sequence(vid, last + 1, files[0].fseq, "in the catalogue")
+    _verify_recorded(connection, [file for file in files if file.fseq <= last])
+    fresh = [file for file in files if file.fseq > last]
+    if fresh:
+        _advance_tape(connection, drive, fresh, now)
+        _record(database, connection, [file for file in fresh if file.job is not None], now)
+
+
+def _record_one_by_one(database: Database, drive: str, files: Sequence[WrittenFile]) -> None:
+    """The same, slower, for a flush that was refused: the refusal then names the file that is to blame.
+
+    A constraint speaks of a statement, and a statement writes hundreds of files.
+    """
+    file = files[0]
+    try:
+        with database.write() as connection:
+            for file in files:
+                _record_flush(database, connection, drive, [file])
+    except CtaError as error:
+        if error.spec is not CATALOGUE_REFUSED:
+            raise
+        raise _refused(file, error.detail, **error.evidence) from error
+
+
+def _refused(file: WrittenFile, what: str, **evidence: Any) -> CtaError:
+    named = {**evidence, "vid": file.vid, "fseq": file.fseq}
+    return CtaError(CATALOGUE_REFUSED, f"tape {file.vid} fSeq {file.fseq}: {what}", **named)
 
 
 def _out_of_sequence(vid: str, expected: int, found: int, where: str) -> CtaError:
