@@ -105,7 +105,6 @@ def archive_loop(port: RecordPort, paths: list[Path], protect: bool) -> Measurem
         source.close()
         writer.end_file(blocks)
     seconds = time.perf_counter() - begun
-    port.end()
     return Measurement(seconds, moved, len(paths), _cpu_s() - used)
 
 
@@ -138,7 +137,7 @@ def _archive(
     ).run()
     seconds = time.perf_counter() - begun
     if outcome.error is not None or len(desk.delivered) != len(jobs):
-        raise RuntimeError(f"the session failed: {outcome}")
+        raise RuntimeError(f"the session failed: {outcome.error}")
     moved = sum(job.size_bytes for job in jobs)
     return Measurement(seconds, moved, len(jobs), _cpu_s() - used)
 
@@ -195,7 +194,7 @@ def _retrieve(
     outcome = RetrieveRun(drive, reader, desk, limits, StopRequest(), new_totals()).run()
     seconds = time.perf_counter() - begun
     if outcome.error is not None or len(desk.delivered) != len(jobs):
-        raise RuntimeError(f"the session failed: {outcome}")
+        raise RuntimeError(f"the session failed: {outcome.error}")
     return Measurement(seconds, sum(job.size_bytes for job in jobs), len(jobs), _cpu_s() - used)
 
 

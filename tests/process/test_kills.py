@@ -36,7 +36,7 @@ ARCHIVE_MOMENTS: dict[str, Callable[[dict[str, object]], bool]] = {
     "starting": lambda state: state["phase"] == "STARTING",
     "probing": lambda state: state["phase"] == "PROBING",
     "scheduling": lambda state: state["phase"] == "SCHEDULING",
-    "claimed": lambda state: state["phase"] == "SCHEDULING" and state["mount_id"] is not None,
+    "claimed": lambda state: state["mount_id"] is not None,
     "robot brings": lambda state: state["command"] == "mount",
     "loading": lambda state: state["command"] == "load",
     "label check": lambda state: state["command"] == "position for writing",
@@ -148,9 +148,12 @@ def test_kill_at_every_moment_of_an_archive_mount(make_site: Callable[..., Site]
                 daemon.down()
                 daemon.wait_phase("DOWN")
                 daemon.up()
-            requests = site.archive(paths) if name not in IDLE_MOMENTS else []
-            kill_at(daemon, moment, who, before)
-            requests = requests or site.archive(paths)
+            if name in IDLE_MOMENTS:
+                kill_at(daemon, moment, who, before)
+                requests = site.archive(paths)
+            else:
+                requests = site.archive(paths)
+                kill_at(daemon, moment, who, before)
             site.wait_done(requests, 90)
             for request, path in zip(requests, paths, strict=True):
                 file_id = site.scheduler.requests.status(request).archive_file_id

@@ -20,13 +20,14 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from importlib import metadata
-from typing import Any, Final, Protocol
-
-from structlog.typing import EventDict
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from cta_taped.common.errors import BY_CODE
 from cta_taped.common.events import UPSTREAM_EVENTS, Event, Level
 from cta_taped.common.journal import JournalWriter, field_name
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
 
 # Not shown as key=value: they have a place of their own in every form of a line.
 PLACED: Final = frozenset(

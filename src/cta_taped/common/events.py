@@ -119,6 +119,7 @@ FILE_RETRIEVED = _row("file_retrieved", _I, "archive_file_id fseq size_bytes", "
 FILE_VERIFIED = _row("file_verified", _I, "archive_file_id fseq size_bytes", "A file was read and verified, not delivered")
 FILE_SKIPPED = _row("file_skipped", _N, "archive_file_id", "A file was left out of the session and given back")
 FILE_FAILED = _row("file_failed", _E, "archive_file_id", "A file could not be transferred")
+JOB_FAILED = _row("job_failed", _E, "job_id", "A job failed and is tried again or given up")
 PLACEHOLDER_WRITTEN = _row("placeholder_written", _N, "fseq", "A placeholder was written where a file could not be read")
 FLUSH_DONE = _row("flush_done", _I, "files size_bytes", "Everything written is synchronised to the medium")
 FILES_RECORDED = _row("files_recorded", _I, "files", "Files were recorded in the catalogue and their jobs done")

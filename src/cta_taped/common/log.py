@@ -17,18 +17,20 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Final
-
-import structlog
-from structlog.processors import CallsiteParameter, CallsiteParameterAdder
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from typing import TYPE_CHECKING, Any, Final
 
 from cta_taped.common.destination import PLACED, Destination, DestinationName, open_destination
 from cta_taped.common.errors import BY_CODE, SYSTEM_INTERNAL, CtaError
 from cta_taped.common.events import FAILURE, Event, Level
 from cta_taped.common.journal import JournalWriter, SystemdJournal
+from cta_taped.common.plain_structlog import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 STRICT_VARIABLE: Final = "CTA_LOG_STRICT"
+
+_Callsite: Final = structlog.processors.CallsiteParameter
 
 # structlog's loggers know five levels; the finer ones travel as ``priority``.
 _METHODS: Final = {
@@ -188,8 +190,8 @@ _PROCESSORS: Final[list[Any]] = [
     _set_level,
     _check,
     structlog.processors.format_exc_info,
-    CallsiteParameterAdder(
-        [CallsiteParameter.PATHNAME, CallsiteParameter.LINENO, CallsiteParameter.FUNC_NAME],
+    structlog.processors.CallsiteParameterAdder(
+        [_Callsite.PATHNAME, _Callsite.LINENO, _Callsite.FUNC_NAME],
         additional_ignores=["cta_taped.common.log"],
     ),
     _finish,

@@ -82,10 +82,7 @@ class ArchiveQueue(Protocol):
         ...
 
     def failed(self, mount: Mount, failures: Sequence[JobFailure]) -> list[int]:
-        """Apply the retry rules (scheduler reference 6.1).
-
-        Returns the ids that are no longer this mount's.
-        """
+        """Apply the retry rules (scheduler reference 6.1); the ids that are no longer this mount's."""
         ...
 
     def requeue(self, mount: Mount, job_ids: Collection[int]) -> None:
@@ -150,10 +147,7 @@ class Report:
 
 
 class Reports(Protocol):
-    """Delivery of results to disk systems (scheduler reference 6.3).
-
-    Rows are held while they are reported.
-    """
+    """Delivery of results to disk systems (scheduler reference 6.3); rows are held meanwhile."""
 
     def take(self, direction: Direction, limit: int) -> list[Report]:
         """Take up to ``limit`` finished jobs; nobody else gets them until ``release_stuck`` or a failure."""
@@ -345,10 +339,7 @@ class Requests(Protocol):
         ...
 
     def queue_retrieve(self, request: RetrieveRequest) -> RequestId:
-        """Queue one job on the best copy.
-
-        Raises CATALOGUE_NOT_FOUND, SCHEDULER_NO_ROUTE (no readable copy).
-        """
+        """Queue one job on the best copy. Raises CATALOGUE_NOT_FOUND, SCHEDULER_NO_ROUTE (none to read)."""
         ...
 
     def status(self, request: RequestId) -> RequestStatus:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
+import hashlib
 import os
 import stat
 from typing import Final
@@ -28,9 +28,6 @@ from cta_taped.disk.files import (
 )
 
 TEMPORARY_PREFIX: Final = b".cta-taped-"
-# Unique to this process, and not made of the destination's name, which may already have the full 255 bytes.
-_TEMPORARY: Final = b"%s%s-" % (TEMPORARY_PREFIX, os.urandom(6).hex().encode("ascii"))
-_COUNT: Final = itertools.count()
 
 # O_NONBLOCK: opening a FIFO would wait for its writer; it means nothing to a regular file.
 _SOURCE_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
@@ -97,10 +94,17 @@ class LocalDestination:
         directory, _, name = self._path.rpartition(b"/")
         if name in (b"", b".", b".."):
             raise CtaError(DISK_NOT_A_FILE, f"{url!r} names a directory", url=url)
-        self._temporary = b"%s/%s%d" % (directory, _TEMPORARY, next(_COUNT))
+        # Made of the destination's name, so that the next attempt replaces what a killed process left; a
+        # digest of it, since the name itself may have the full 255 bytes already.
+        digest = hashlib.blake2s(name, digest_size=10).hexdigest().encode("ascii")
+        self._temporary = b"%s/%s%s" % (directory, TEMPORARY_PREFIX, digest)
         try:
             self._refuse_existing()
-            self._fd = os.open(self._temporary, _TEMPORARY_FLAGS, 0o666)
+            try:
+                self._fd = os.open(self._temporary, _TEMPORARY_FLAGS, 0o666)
+            except FileExistsError:
+                os.unlink(self._temporary)  # noqa: PTH108 - bytes
+                self._fd = os.open(self._temporary, _TEMPORARY_FLAGS, 0o666)
         except OSError as error:
             raise disk_error(OPEN_DESTINATION, url, error) from error
 

@@ -192,8 +192,10 @@ class ArchiveRun:
         self._flush()
 
     def _next_job(self) -> ArchiveJob | None:
-        with timed(self._totals, "waitInstructionsTime"):
-            return self._claims.next(self._stop, self._on_wait)
+        begun = monotonic()
+        job = self._claims.next(self._stop, self._on_wait)
+        self._totals.times_s["waitInstructionsTime"] += monotonic() - begun
+        return job
 
     def _on_wait(self) -> None:
         now = monotonic()

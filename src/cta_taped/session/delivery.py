@@ -79,7 +79,7 @@ class Delivery:
             self._ledger.append(self._mount, flushed)
             self._moved_files += len(flushed)
             log_event(self._log, events.LEDGER_APPENDED, vid=vid, files=len(flushed))
-            self._charged += self._record(vid)
+            self._record(vid)
         self._report(self._scheduler.archive)
         try:
             gone = ledger_delivery.finish(self._ledger, self._scheduler, vid)
@@ -94,10 +94,9 @@ class Delivery:
             size_bytes = sum(file.size_bytes for file in flushed)
             log_event(self._log, events.FILES_RECORDED, vid=vid, files=len(flushed), size_bytes=size_bytes)
 
-    def _record(self, vid: str) -> list[JobFailure]:
+    def _record(self, vid: str) -> None:
         """Record what the ledger holds of this tape; a file that the catalogue refuses for good becomes a
         placeholder, so that one bad request does not hold up the others."""
-        refused: list[JobFailure] = []
         while True:
             try:
                 self._patience.patiently(
@@ -105,7 +104,7 @@ class Delivery:
                     for_s=self._hold_s,
                     give_up=lambda: self._link.stop.quick,
                 )
-                return refused
+                return
             except CtaError as error:
                 fseq = error.evidence.get("fseq")
                 file = self._in_ledger(fseq)
@@ -115,7 +114,7 @@ class Delivery:
                     self._log, error, event=events.FILE_FAILED, archive_file_id=file.job.archive_file_id
                 )
                 self._ledger.make_placeholder(vid, file.fseq)
-                refused.append(JobFailure(file.job.job_id, error.code, error.detail, charged=True))
+                self._charged.append(JobFailure(file.job.job_id, error.code, error.detail, charged=True))
 
     def _in_ledger(self, fseq: int | None) -> WrittenFile | None:
         files = self._ledger.files(self._mount, recorded=False)
@@ -144,6 +143,8 @@ class Delivery:
         self._moved_files += len(done)
         for failure in failures:
             if failure.charged:
+                error = CtaError(BY_CODE[failure.code], failure.text)
+                log_error(self._log, error, event=events.JOB_FAILED, job_id=failure.job_id)
                 self._charged.append(failure)
             else:
                 self._uncharged.append(failure)

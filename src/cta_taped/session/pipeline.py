@@ -72,7 +72,7 @@ class PipelineSize:
 
 
 def runs(jobs: Iterable[SizedJob], most_files: int) -> Iterator[list[SizedJob]]:
-    """``jobs`` in order, neighbours that are small put together: one disk thread takes them one after another.
+    """``jobs`` in order, small neighbours put together: one disk thread takes a run file by file.
 
     A run has at most one block's bytes and ``most_files`` files, unless it is a single file. Why: a thread
     that is woken for each file of a few KiB costs more than the file itself. As long as ``most_files`` is a

@@ -2,9 +2,10 @@
 """The disk side of an archive mount: K threads that open, read and checksum the files to come.
 
 The files, small neighbours put together (``pipeline.runs``), go to the threads in turn; each has block slots
-of its own and a queue of its own towards the tape thread. So delivery is in order without a sequencer, the files behind the head are opened and
-begun ahead, a slow open delays nobody until the tape needs that very file, and no file can take the slots
-that an earlier one waits for: the deadlock of a shared ring cannot happen.
+of its own and a queue of its own towards the tape thread. So delivery is in order without a sequencer, the
+files behind the head are opened and begun ahead, a slow open delays nobody until the tape needs that very
+file, and no file can take the slots that an earlier one waits for: the deadlock of a shared ring cannot
+happen.
 
 What it is not: a judge of what a failure means for the tape; an error travels through the queue like a block.
 """

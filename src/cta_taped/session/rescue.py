@@ -16,6 +16,7 @@ from cta_taped.common import events
 from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import (
     CONFIG_INVALID,
+    DRIVE_NO_CARTRIDGE,
     DRIVE_NOT_EMPTY,
     LIBRARY_ELEMENT,
     SYSTEM_RESCUE_FAILED,
@@ -63,8 +64,8 @@ class Rescue:
         return True
 
     def _climb(self) -> str:
-        changer = self._rung("open library", self._open_changer)
-        drive = self._rung("open drive", self._open_drive)
+        changer = self._rung("open library", self._open_changer, lambda _: "open")
+        drive = self._rung("open drive", self._open_drive, lambda _: "open")
         try:
             return self._empty(drive, changer)
         finally:
@@ -81,7 +82,8 @@ class Rescue:
             self._vid = element.vid
         with suppress(CtaError):
             drive.clear_encryption()
-        if in_drive:
+        # ACCESS: the drive let go of the cartridge already, and would refuse a second unload (SMC-3 6.11.4).
+        if in_drive and not (element is not None and element.access):
             self._rung("unload", lambda: self._unload(drive))
         with suppress(CtaError):
             drive.set_block_protection(BlockProtection.OFF)
@@ -91,8 +93,8 @@ class Rescue:
             raise CtaError(DRIVE_NOT_EMPTY, f"{self._vid or 'a cartridge'} was dismounted and is still there")
         return f"{self._vid or 'the cartridge'} is in {location}"
 
-    def _rung(self, name: str, attempt: Callable[[], _T]) -> _T:
-        """One rung: several attempts with growing waits, each outcome logged."""
+    def _rung(self, name: str, attempt: Callable[[], _T], tell: Callable[[_T], str] = str) -> _T:
+        """One rung: several attempts with growing waits, each outcome logged as ``tell`` says it."""
         failure: CtaError | None = None
         for wait_s in WAITS_S:
             if wait_s:
@@ -105,7 +107,7 @@ class Rescue:
                 if error.spec in _OF_THE_CONFIGURATION:
                     break
                 continue
-            log_event(self._log, events.RESCUE_STEP, rung=name, outcome=str(result))
+            log_event(self._log, events.RESCUE_STEP, rung=name, outcome=tell(result))
             return result
         assert failure is not None
         raise failure
@@ -118,10 +120,13 @@ class Rescue:
         return open_changer(drive.changer, drive.library_slot, self._config.changer_lock)
 
     def _unload(self, drive: TapeDrive) -> str:
-        if not drive.has_cartridge():
-            return "not needed"
-        with command(self._link, "unload", UNLOAD_TIMEOUT_S):
-            drive.unload()
+        try:
+            with command(self._link, "unload", UNLOAD_TIMEOUT_S):
+                drive.unload()
+        except CtaError as error:
+            if error.spec is not DRIVE_NO_CARTRIDGE:
+                raise
+            return "nothing is loaded"
         return "unloaded"
 
     def _dismount(self, changer: Robot) -> str:

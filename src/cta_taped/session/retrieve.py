@@ -179,17 +179,19 @@ class RetrieveRun:
         self._outstanding.update((job.job_id, job) for job in jobs)
         self._streams.extend(self._writers.submit(jobs))
 
-    def _next_job(self) -> RetrieveJob | None:
-        with timed(self._totals, "waitInstructionsTime"):
-            return self._claims.next(self._stop, self._on_wait)
-
     def _on_wait(self) -> None:
         now = monotonic()
         if now >= self._beat.due:
             self._beat.now(now)
 
     def _read_all(self) -> None:
-        while self._next_job() is not None:
+        claims, stop, times = self._claims, self._stop, self._totals.times_s
+        while True:
+            begun = monotonic()
+            job = claims.next(stop, self._on_wait)
+            times["waitInstructionsTime"] += monotonic() - begun
+            if job is None:
+                return
             stream = self._streams.popleft()
             try:
                 self._read_file(stream)
@@ -208,12 +210,14 @@ class RetrieveRun:
     def _read_file(self, stream: Stream) -> None:
         if stream.failure is not None:
             return
-        job = stream.job
-        with timed(self._totals, "positionTime"):
+        job, begun = stream.job, monotonic()
+        try:
             self._position_to(job)
             if self._stop.quick:
                 raise _Stopped
             block_bytes = self._reader.open_file(job.archive_file_id, job.fseq)
+        finally:
+            self._totals.times_s["positionTime"] += monotonic() - begun
         if block_bytes > self._limits.block_bytes:
             raise CtaError(
                 TAPE_OVERSIZE_BLOCK,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from cta_taped.common.model import JobFailure, RetrieveJob
 from cta_taped.db.scheduler import RetrieveQueue
 from cta_taped.disk.breaker import Breaker
-from cta_taped.disk.files import open_destination
+from cta_taped.disk.files import WritePolicy, open_destination
 from cta_taped.session.mount import MountSession
 from cta_taped.session.retrieve import RetrieveLimits, RetrieveRun
 from cta_taped.tape.formats import open_volume
@@ -42,6 +42,9 @@ class RetrieveMount(MountSession[RetrieveJob]):
             section.deliver_interval_s,
             quick_file_s=config.ending.quick_file_s,
             pipeline=self.pipeline,
+            # As CTA does: what stands at the destination is replaced, by a rename after verification. A
+            # session that died between rename and report would else leave a request that can never succeed.
+            write=WritePolicy(overwrite=True),
         )
         outcome = RetrieveRun(
             drive,

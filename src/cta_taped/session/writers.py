@@ -2,10 +2,10 @@
 """The disk side of a retrieve mount: K threads that open destinations ahead, checksum, write and name files.
 
 The mirror image of ``readers``. The files of the tape's order, small neighbours put together, stand in one
-queue; each thread takes the next, opens its destination and waits for its blocks, so a slow open delays nobody until the tape has filled the
-free slots. The slots are shared: a slow destination holds those of its own file, and the tape reads on for
-the others as long as there are more. The last block of a file is written only after the checksum over all of
-it was found right, and the file gets its name after that.
+queue; each thread takes the next, opens its destination and waits for its blocks, so a slow open delays
+nobody until the tape has filled the free slots. The slots are shared: a slow destination holds those of its
+own run, and the tape reads on for the others as long as there are more. The last block of a file is written
+only after the checksum over all of it was found right, and the file gets its name after that.
 
 What it is not: a reader of tape; what fails there arrives in the queue of the file that it concerns.
 """
@@ -113,7 +113,7 @@ class DestinationWriters:
             thread.start()
 
     def submit(self, jobs: list[RetrieveJob]) -> Iterator[Stream]:
-        """Add the next files in the order of the tape; each has a result in ``finished``, whatever happens."""
+        """Add the next files in the order of the tape; each gets its result in ``finished`` in any case."""
         for run in runs(jobs, self._share):
             streams = [Stream(job, self.free) for job in run]
             self._runs.put(streams)

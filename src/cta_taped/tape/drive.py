@@ -68,7 +68,7 @@ class TapeDrive(DriveControls):
         super().__init__(Commands(port, DRIVE, "drive", self._attention))
         self.position_known = True
         self._read: Callable[[memoryview], int] = port.read
-        self._write: Callable[[memoryview], int] = port.write
+        self._write: Callable[[memoryview | bytes], int] = port.write
         self._protection = BlockProtection.OFF
         self._protect_read = False
         self._protect_write = False

@@ -206,7 +206,7 @@ class FileWriter:
     def flush(self) -> None:
         """Wait until everything written is on the medium, and verify that it is where it was counted.
 
-        Raises CtaError DRIVE_FLUSH_FAILED, TAPE_FULL, TAPE_POSITION; nothing since the last flush counts then.
+        Raises CtaError DRIVE_FLUSH_FAILED, TAPE_FULL, TAPE_POSITION: nothing since the last flush counts.
         """
         self._drive.flush()
         self._verify_position()

@@ -102,7 +102,7 @@ class Drive:
             self.place.tell("VIOLATION", mount.vid, "is in", *there)
         retrieve = mount.mount_type is MountType.RETRIEVE
         next_fseq = mount.last_fseq + 1
-        for _ in range(self.chance.randint(1, 6)):
+        for _ in range(self.chance.randint(1, 3)):
             size = self.chance.choice(self.batches)
             jobs: Sequence[ArchiveJob] | Sequence[RetrieveJob]
             if retrieve:

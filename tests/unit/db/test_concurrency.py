@@ -10,6 +10,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ from cta_taped.common.errors import CtaError
 from cta_taped.common.model import DriveReport, DriveStatus
 from cta_taped.db.backends import open_scheduler
 from cta_taped.db.catalogue import ObjectKind
-from cta_taped.db.scheduler import RequestId, RequestState
+from cta_taped.db.scheduler import Direction, RequestId, RequestState
 from cta_taped.db.sql import sqlite
 from cta_taped.db.sql.scheduler import SqlScheduler
 
@@ -107,6 +110,24 @@ def test_killed_drives_lose_nothing(tmp_path: Path, kills: int) -> None:
     connection.close()
     site.catalogue.close()
     site.scheduler.close()
+
+
+def test_two_mounts_finish_the_copies_of_the_same_requests_at_once(site: Site) -> None:
+    site.archive(150, "double")
+    ends: list[Callable[[], list[int]]] = []
+    schedulers = [open_scheduler(site.scheduler_url, site.catalogue_url, BACKEND) for _ in range(2)]
+    for number, own in enumerate(schedulers, 1):
+        drive = site.register(number)
+        mount = site.mount(drive)
+        jobs = site.scheduler.archive.claim(drive, mount, 150, 10**12)
+        site.record(drive, mount, jobs)
+        ends.append(partial(own.archive.done, mount, [job.job_id for job in jobs]))
+    with ThreadPoolExecutor(2) as pool:
+        # Neither is told to repeat because of the other.
+        assert [one.result(60) for one in [pool.submit(end) for end in ends]] == [[], []]
+    assert len(site.scheduler.reports.take(Direction.ARCHIVE, 1000)) == 300
+    for own in schedulers:
+        own.close()
 
 
 @pytest.mark.slow

@@ -99,6 +99,22 @@ def test_retry_elsewhere_moves_to_the_next_copy_at_once(site: Site) -> None:
     assert seen == [1, 2, 1]
 
 
+def test_the_queue_of_a_tape_that_is_out_of_use_goes_to_the_next_copies(site: Site) -> None:
+    (double,) = site.archived(1, "double")
+    (single,) = site.archived(1)
+    requests = [site.retrieve(number) for number in (double, single)]
+    mount, jobs = mounted(site)
+    assert [job.archive_file_id for job in jobs] == [double, single]
+    assert site.scheduler.retrieve.divert(mount) == 0  # taken jobs are the session's
+    site.scheduler.retrieve.requeue(mount, [job.job_id for job in jobs])
+    assert site.scheduler.retrieve.divert(mount) == 1
+    assert site.scheduler.retrieve.divert(mount) == 0
+    first, second = (site.scheduler.requests.status(request).vids for request in requests)
+    assert second == (mount.vid,) and first != second
+    queues = {queue.vid: queue.waiting_files for queue in site.scheduler.requests.queues()}
+    assert queues == {first[0]: 1, mount.vid: 1}
+
+
 def test_a_single_copy_is_tried_again(site: Site) -> None:
     (number,) = site.archived(1)
     site.retrieve(number)

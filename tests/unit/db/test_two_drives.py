@@ -38,20 +38,24 @@ _DEADLINE_S = 60.0
 
 @dataclass(frozen=True)
 class Work:
-    """How much is queued: archive requests of one copy and of two, retrieve requests; sizes of batches."""
+    """How much is queued: archive requests of one copy and of two, retrieve requests; sizes of batches.
+
+    Drives are killed up to ``pause_s`` after each other.
+    """
 
     single: int
     double: int
     retrieve: int
     batches: tuple[int, ...]
+    pause_s: float
 
     @property
     def jobs(self) -> int:
         return self.single + 2 * self.double + self.retrieve
 
 
-FULL = Work(5000, 1500, 2000, (11, 60, 250, 800, 1500))
-QUICK = Work(150, 40, 70, (1, 4, 15, 50))
+FULL = Work(5000, 1500, 2000, (20, 100, 400, 1500), 0.4)
+QUICK = Work(150, 40, 70, (1, 4, 15, 50), 0.1)
 
 
 def queue(site: Site, work: Work) -> None:
@@ -122,8 +126,8 @@ class Run:
             self._start(number)
         if self.chance.random() < 0.6:
             self._start_operator()
-        for _ in range(self.chance.choice((0, 1, 2, 3, 5))):
-            time.sleep(self.chance.random() * 0.5)
+        for _ in range(self.chance.choice((0, 1, 2, 4, 6))):
+            time.sleep(self.chance.random() * self.work.pause_s)
             self._kill(self.chance.choice((1, 2)))
         while True:
             for process in (*self.drives.values(), self.operator):
@@ -356,6 +360,6 @@ def test_ten_thousand_jobs(full: Path, tmp_path: Path, seed: int) -> None:
     simulate(tmp_path, full, FULL, seed)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1004, 1007, 1011])
 def test_three_hundred_jobs(quick: Path, tmp_path: Path, seed: int) -> None:
-    simulate(tmp_path, quick, QUICK, 1000 + seed)
+    simulate(tmp_path, quick, QUICK, seed)

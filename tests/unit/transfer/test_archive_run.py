@@ -407,13 +407,32 @@ def test_a_stop_is_met_while_a_source_hangs(
         return StalledSource(url, blocks * BLOCK_BYTES, stop_behind_the_first, released)
 
     desk = ArchiveDesk(jobs)
-    limits = ArchiveLimits(quick_file_s=0.5, pipeline=PipelineSize(2, 4))
+    limits = ArchiveLimits(quick_file_s=0.5 if blocks else 600.0, pipeline=PipelineSize(2, 4))
     outcome = archive(tape, desk, stop=stop, source=source, limits=limits, hanging=("disk-read-1",))
     assert not released.is_set()
     assert ([file.job for file in desk.written], outcome.give_back) == (jobs[:1], jobs[1:])
     assert outcome.error is None
     assert tape.port.events.count("write") == 7 + (3 + blocks if blocks else 0)
     assert desk.beats
+
+
+def test_quick_begins_no_file_whose_first_block_comes_after_it(tape: Tape, disk: Disk) -> None:
+    jobs = disk.jobs(100, 100)
+    stop = StopRequest()
+    first_written = threading.Event()
+    tape.port.before[("mark", 3)] = first_written.set
+
+    def source(url: str) -> SourceFile:
+        if url == jobs[1].source_url:
+            assert first_written.wait(60)
+            stop.request(Grade.QUICK)
+        return open_source(url)
+
+    desk = ArchiveDesk(jobs)
+    limits = ArchiveLimits(quick_file_s=600.0, pipeline=SMALL)
+    outcome = archive(tape, desk, stop=stop, source=source, limits=limits)
+    assert ([file.job for file in desk.written], outcome.give_back) == (jobs[:1], jobs[1:])
+    assert tape.port.events.count("write") == 7
 
 
 @pytest.mark.parametrize("grade", list(Grade))

@@ -28,6 +28,9 @@ from cta_taped.db.sql.queues import (
 )
 from cta_taped.db.sql.retries import fail_jobs
 
+# Two mounts that finish the two copies of the same requests lock their own rows first and then each other's.
+COPIES_LOCK = "cta-taped finished copies"
+
 
 def _job(row: AnyRow) -> ArchiveJob:
     return ArchiveJob(
@@ -93,6 +96,7 @@ class SqlArchiveQueue:
         """See ``ArchiveQueue.done``."""
         family = family_of(mount)
         with self._database.write() as connection:
+            self._database.lock(connection, COPIES_LOCK)
             values = {"vid": mount.vid, "mount_type": mount.mount_type.value}
             take_back(connection, family, mount, job_ids, values)
             rows = _owned(connection, family, mount, job_ids)

@@ -10,6 +10,8 @@ does not come back; so a request that misses a job once will miss it always.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Select, delete, func, select, union_all
 
 from cta_taped.db.scheduler import RequestState
@@ -21,7 +23,7 @@ _PENDING, _ACTIVE = USER_ARCHIVE.pending.c, USER_ARCHIVE.active.c
 _HOPEFUL = (USER_ARCHIVE.to_transfer, WAITING, USER_ARCHIVE.succeeded)
 
 
-def _incomplete() -> Select[tuple[int]]:
+def _incomplete() -> Select[Any]:
     """Requests with a job that waits, and fewer jobs that can still succeed than copies."""
     jobs = union_all(
         select(_PENDING.archive_request_id).where(_PENDING.request_job_count > 1),
