@@ -33,14 +33,14 @@ def _print(console: Console, rows: list[Row]) -> None:
             "" if row.limit is None else f"{row.limit:.3g}" if row.limit < 1000 else f"{row.limit:,.0f}",
             row.unit,
             "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.target is None else f"{row.target:.2f}",
+            "" if row.target is None else f"{row.target:.2f}{' missed' * row.missed}",
             style=colour,
         )
     console.print(table)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Less data and fewer rounds: under a minute.")
+@click.option("--quick", is_flag=True, help="Less data and fewer rounds: about a minute.")
 @click.option("--check", is_flag=True, help="Exit with status 1 if a target is missed.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the rows to this file.")
 def main(quick: bool, check: bool, json_path: Path | None) -> None:

@@ -209,7 +209,12 @@ def test_full_tapes(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "code"), [("random", "CTA-TAPE-008"), ("truncated", None), ("emptied", "CTA-TAPE-001")]
+    ("damage", "code"),
+    [
+        ("random", "CTA-TAPE-008"),
+        ("truncated", None),
+        pytest.param("emptied", "CTA-TAPE-001", marks=pytest.mark.slow),
+    ],
 )
 def test_damaged_first_copy(site: Site, damage: str, code: str | None) -> None:
     """What a damaged cartridge does not give back, the second copy does; one that cannot be opened at all is
@@ -358,7 +363,7 @@ def test_full_disk_of_the_state_directory(site: Site) -> None:
 
 
 # --- databases ---------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("when", ["start", "running"])
+@pytest.mark.parametrize("when", [pytest.param("start", marks=pytest.mark.slow), "running"])
 def test_damaged_database(site: Site, when: str) -> None:
     """The daemon says what is wrong, waits, and goes on when the file is restored."""
     requests = site.archive(site.make_files(3, 100_000))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -86,6 +87,13 @@ class SupervisedLink(LoneLink):
     def finished(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self._say(m.Finished(outcome), outcome)
+
+
+@pytest.fixture(autouse=True)
+def _this_process_stays_as_it_was() -> Iterator[None]:
+    interval_s = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval_s)
 
 
 def session(site: Site, **before: Callable[[SupervisedLink], None]) -> SupervisedLink:

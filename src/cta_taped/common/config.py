@@ -42,6 +42,15 @@ class Loaded:
     sources: Mapping[str, str]
     site_file: Path
 
+    def changes_from(self, other: Loaded) -> list[str]:
+        """``key: old -> new`` of every value that is not as in ``other``."""
+        old = {value.key: value.value for value in other.values()}
+        return [
+            f"{value.key}: {old[value.key]} -> {value.value}"
+            for value in self.values()
+            if value.value != old[value.key]
+        ]
+
     def values(self) -> Iterator[Value]:
         """All values in the file's order."""
         for section_name in Config.model_fields:

@@ -269,3 +269,11 @@ SYSTEM_BAD_REQUEST = _row(10, _Y, "SYSTEM_BAD_REQUEST", _W, "user", _NEVER, Fals
 SYSTEM_RESOURCES = _row(11, _Y, "SYSTEM_RESOURCES", _E, "host", _BACK, False, _DN, _TN, EX_TEMPFAIL, "", "The host ran out of memory, file descriptors or threads.", "Look for what uses them up on this host; raise LimitNOFILE or MemoryMax of the unit if it is this service.")
 SYSTEM_DAEMON_SILENT = _row(12, _Y, "SYSTEM_DAEMON_SILENT", _E, "daemon or host", _BACK, False, _DN, _TN, EX_UNAVAILABLE, "", "A daemon holds this drive's control socket and does not answer.", "Look at its journal and the host's load; 'systemctl restart' ends its session by grades and keeps what is on tape.")
 # fmt: on
+
+OUTAGES: Final = frozenset(
+    {
+        CATALOGUE_LOST, CATALOGUE_CONFLICT, CATALOGUE_CORRUPT, CATALOGUE_SCHEMA,
+        SCHEDULER_LOST, SCHEDULER_CONFLICT, SCHEDULER_CORRUPT, SCHEDULER_SCHEMA,
+    }
+)  # fmt: skip
+"""A database is away, busy, damaged, or in the middle of an upgrade: waited for, never charged to a job."""

@@ -132,7 +132,7 @@ CARTRIDGE_DISMOUNTED = _row("cartridge_dismounted", _I, "vid location", "The car
 LOCATION_CHANGED = _row("location_changed", _N, "vid location", "A cartridge was seen in another place than before")
 # --- ledger --------------------------------------------------------------------------------------------
 LEDGER_APPENDED = _row("ledger_appended", _I, "vid files", "Flushed files were appended to the ledger")
-LEDGER_DELIVERED = _row("ledger_delivered", _I, "vid files", "Files of the ledger are recorded in the databases")
+LEDGER_DELIVERED = _row("ledger_delivered", _I, "files", "Files of the ledger are recorded in the databases")
 LEDGER_WAITING = _row("ledger_waiting", _W, "files", "The ledger holds files that no database has taken yet")
 # --- rescue --------------------------------------------------------------------------------------------
 RESCUE_STARTED = _row("rescue_started", _W, "", "The drive may hold a cartridge; the rescue begins")

@@ -18,9 +18,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from cta_taped.common.errors import SYSTEM_LEDGER, CtaError
-from cta_taped.common.model import ArchiveJob, Mount, MountType, WrittenFile
-from cta_taped.db.catalogue import Catalogue
+from cta_taped.common.errors import (
+    CATALOGUE_CHECKSUM,
+    CATALOGUE_REFUSED,
+    OUTAGES,
+    SYSTEM_LEDGER,
+    CtaError,
+)
+from cta_taped.common.model import ArchiveJob, JobFailure, Mount, MountType, TapeState, WrittenFile
+from cta_taped.db.catalogue import Author, Catalogue
 from cta_taped.db.scheduler import Scheduler
 
 _TABLES: Final = """
@@ -31,7 +37,11 @@ CREATE TABLE IF NOT EXISTS LEDGER_FILE (
   BLOCK_ID INTEGER NOT NULL, SIZE_IN_BYTES INTEGER NOT NULL, ADLER32 INTEGER NOT NULL,
   WRITTEN_TIME INTEGER NOT NULL, JOB TEXT, RECORDED INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (VID, FSEQ));
+CREATE TABLE IF NOT EXISTS LEDGER_REFUSED (
+  MOUNT_ID INTEGER NOT NULL REFERENCES LEDGER_MOUNT(MOUNT_ID), JOB_ID INTEGER NOT NULL, CODE TEXT NOT NULL,
+  DETAIL TEXT NOT NULL, PRIMARY KEY (MOUNT_ID, JOB_ID));
 """
+_ONE_FILE_REFUSED: Final = (CATALOGUE_CHECKSUM, CATALOGUE_REFUSED)
 _BUSY_S: Final = 20.0
 
 
@@ -84,10 +94,14 @@ class Ledger:
                 rows,
             )
 
-    def vids(self) -> list[str]:
-        """Tapes with undelivered files: they take no archive mount."""
+    def vids(self, recorded: bool | None = None) -> list[str]:
+        """Tapes with undelivered files: they take no archive mount. ``recorded`` as for ``files``."""
         with self._connection() as connection:
-            return [vid for (vid,) in connection.execute("SELECT DISTINCT VID FROM LEDGER_FILE ORDER BY VID")]
+            rows = connection.execute(
+                "SELECT DISTINCT VID FROM LEDGER_FILE WHERE ? IS NULL OR RECORDED = ? ORDER BY VID",
+                (recorded, recorded),
+            )
+            return [vid for (vid,) in rows]
 
     def count(self) -> int:
         """How many files wait."""
@@ -126,14 +140,31 @@ class Ledger:
                 [(file.vid, file.fseq) for file in files],
             )
 
-    def make_placeholder(self, vid: str, fseq: int) -> None:
-        """The catalogue refuses this file for good: its fSeq is consumed and records nothing."""
+    def refuse(self, mount: Mount, file: WrittenFile, error: CtaError) -> None:
+        """The catalogue refuses this file for good: its fSeq is consumed, its job fails."""
+        assert file.job is not None
         with self._connection() as connection:
-            connection.execute("UPDATE LEDGER_FILE SET JOB = NULL WHERE VID = ? AND FSEQ = ?", (vid, fseq))
+            connection.execute(
+                "INSERT OR REPLACE INTO LEDGER_REFUSED VALUES (?, ?, ?, ?)",
+                (mount.mount_id, file.job.job_id, error.code, error.detail),
+            )
+            connection.execute(
+                "UPDATE LEDGER_FILE SET JOB = NULL WHERE VID = ? AND FSEQ = ?", (file.vid, file.fseq)
+            )
 
-    def drop(self, files: Sequence[WrittenFile]) -> None:
-        """Delivered: forget these files, and mounts without any left."""
+    def refused(self, mount: Mount) -> list[JobFailure]:
+        """Jobs of a mount whose files the catalogue refused, and whose failure is not told yet."""
         with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT JOB_ID, CODE, DETAIL FROM LEDGER_REFUSED WHERE MOUNT_ID = ? ORDER BY JOB_ID",
+                (mount.mount_id,),
+            ).fetchall()
+        return [JobFailure(job_id, code, detail, charged=True) for job_id, code, detail in rows]
+
+    def drop(self, mount: Mount, files: Sequence[WrittenFile]) -> None:
+        """Delivered: forget these files, the mount's refusals, and mounts without any file left."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM LEDGER_REFUSED WHERE MOUNT_ID = ?", (mount.mount_id,))
             connection.executemany(
                 "DELETE FROM LEDGER_FILE WHERE VID = ? AND FSEQ = ?",
                 [(file.vid, file.fseq) for file in files],
@@ -146,13 +177,22 @@ class Ledger:
 def record(ledger: Ledger, catalogue: Catalogue, drive: str, vid: str) -> int:
     """Record a tape's undelivered files in the catalogue, in fSeq order; how many files were recorded.
 
-    Raises what ``Files.record_written`` raises; the ledger then still holds them.
+    A file that the catalogue refuses for good becomes a placeholder, and its job a failure that ``finish``
+    tells, so that one bad request does not hold up the others. Raises what else ``Files.record_written``
+    raises; the ledger then still holds the files.
     """
     count = 0
     for mount in ledger.mounts(vid):
-        files = ledger.files(mount, recorded=False)
-        if files:
-            catalogue.files.record_written(drive, files)
+        while files := ledger.files(mount, recorded=False):
+            try:
+                catalogue.files.record_written(drive, files)
+            except CtaError as error:
+                fseq = error.evidence.get("fseq")
+                file = next((file for file in files if file.fseq == fseq and file.job is not None), None)
+                if error.spec not in _ONE_FILE_REFUSED or file is None:
+                    raise
+                ledger.refuse(mount, file, error)
+                continue
             ledger.mark_recorded(files)
             count += len(files)
     return count
@@ -161,7 +201,7 @@ def record(ledger: Ledger, catalogue: Catalogue, drive: str, vid: str) -> int:
 def finish(ledger: Ledger, scheduler: Scheduler, vid: str) -> list[int]:
     """Mark the jobs of recorded files done and drop the files; ids of jobs that somebody else has meanwhile.
 
-    Raises what ``ArchiveQueue.done`` raises; the ledger then still holds them.
+    Raises what ``ArchiveQueue.done`` and ``failed`` raise; the ledger then still holds them.
     """
     gone: list[int] = []
     for mount in ledger.mounts(vid):
@@ -169,8 +209,30 @@ def finish(ledger: Ledger, scheduler: Scheduler, vid: str) -> list[int]:
         if files:
             job_ids = [file.job.job_id for file in files if file.job is not None]
             gone += scheduler.archive.done(mount, job_ids)
-            ledger.drop(files)
+            if refused := ledger.refused(mount):
+                gone += scheduler.archive.failed(mount, refused)
+            ledger.drop(mount, files)
     return gone
+
+
+def secure(ledger: Ledger, catalogue: Catalogue, drive: str, author: Author) -> list[tuple[str, CtaError]]:
+    """Make sure that nobody writes over undelivered files: record them, or else take their tape out of use.
+
+    To be called before the drive's row lets go of a tape: from then on any drive may take it, and would write
+    from the catalogue's LAST_FSEQ on. Returns the tapes that cannot be recorded, each with the reason. Raises
+    CtaError of an outage; nothing may be let go then.
+    """
+    unrecorded = []
+    for vid in ledger.vids(recorded=False):
+        try:
+            record(ledger, catalogue, drive, vid)
+        except CtaError as error:
+            if error.spec in OUTAGES:
+                raise
+            reason = f"[cta-taped] files on tape are not recorded (see cta-admin ledger ls): {error}"
+            catalogue.tapes.set_state(vid, TapeState.DISABLED, reason, author, previous=TapeState.ACTIVE)
+            unrecorded.append((vid, error))
+    return unrecorded
 
 
 def _mount(text: str) -> Mount:

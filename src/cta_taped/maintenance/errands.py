@@ -13,35 +13,18 @@ from collections.abc import Callable
 
 from cta_taped.common import events
 from cta_taped.common.errors import (
-    CATALOGUE_CONFLICT,
-    CATALOGUE_CORRUPT,
-    CATALOGUE_LOST,
     CATALOGUE_NOT_FOUND,
-    CATALOGUE_SCHEMA,
-    SCHEDULER_CONFLICT,
-    SCHEDULER_CORRUPT,
-    SCHEDULER_LOST,
-    SCHEDULER_SCHEMA,
+    OUTAGES,
     CtaError,
 )
 from cta_taped.common.ipc import messages as m
 from cta_taped.common.log import get_logger, log_error, log_event
 from cta_taped.common.model import DesiredState, TapeState
-from cta_taped.db import ledger as ledger_delivery
 from cta_taped.db.catalogue import Author
+from cta_taped.maintenance import undelivered
 from cta_taped.maintenance.station import Station
 
 # A damaged database, or one in the middle of an upgrade, is away until somebody has dealt with it.
-OUTAGES = (
-    CATALOGUE_LOST,
-    CATALOGUE_CONFLICT,
-    CATALOGUE_CORRUPT,
-    CATALOGUE_SCHEMA,
-    SCHEDULER_LOST,
-    SCHEDULER_CONFLICT,
-    SCHEDULER_CORRUPT,
-    SCHEDULER_SCHEMA,
-)
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -122,6 +105,8 @@ class Errands:
         catalogue, identity = station.catalogue, station.config.identity
         match errand:
             case m.Publish(report=report):
+                if report.mount_id is None:
+                    undelivered.secure(station)
                 catalogue.drives.publish(identity, [report])
                 station.say(m.ReportPublished(report.sequence))
             case m.WriteDesired(revision=revision, up=up, force=force, reason=reason):
@@ -149,15 +134,10 @@ class Errands:
                 return
 
     def _release(self, errand: m.Command) -> None:
-        """First what the mount left in the ledger, then its other jobs:
-
-        a file on tape is not written twice.
-        """
+        """First what the mount left in the ledger, then its other jobs: no file is written twice."""
         assert isinstance(errand, m.ReleaseMount)
         station = self._station
-        for vid in station.ledger.vids():
-            ledger_delivery.record(station.ledger, station.catalogue, station.config.drive.name, vid)
-            ledger_delivery.finish(station.ledger, station.scheduler, vid)
+        undelivered.run(station)
         jobs = station.scheduler.upkeep.release_mount(errand.mount_id)
         if jobs:
             log_event(self._log, events.JOBS_GIVEN_BACK, jobs=jobs, mount_id=errand.mount_id)

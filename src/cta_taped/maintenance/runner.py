@@ -15,11 +15,11 @@ from queue import Empty, SimpleQueue
 from cta_taped import __version__
 from cta_taped.common import events
 from cta_taped.common.config import Loaded
-from cta_taped.common.errors import SYSTEM_INTERNAL, CtaError
+from cta_taped.common.errors import OUTAGES, SYSTEM_INTERNAL, CtaError
 from cta_taped.common.ipc import messages as m
 from cta_taped.common.log import get_logger, log_error, log_event
 from cta_taped.db.catalogue import DriveOption
-from cta_taped.maintenance.errands import BACK_OFF_S, OUTAGES, Errands
+from cta_taped.maintenance.errands import BACK_OFF_S, Errands
 from cta_taped.maintenance.routines import ROUTINES, Routine
 from cta_taped.maintenance.station import Station, open_station
 

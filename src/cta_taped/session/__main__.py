@@ -96,7 +96,7 @@ def _serve_mount(config: Config, link: Link, devices: ExitStack) -> Outcome:
     catalogue = open_catalogue(config.catalogue.url)
     scheduler = open_scheduler(config.scheduler.url, config.catalogue.url, config.site.scheduler_backend_name)
     ledger = Ledger(config.state_dir)
-    mount = next_mount(config, scheduler, ledger, link)
+    mount = next_mount(config, catalogue, scheduler, ledger, link)
     if mount is None:
         return "nothing"
     station = Station(config, drive, robot, catalogue, scheduler, ledger, link)

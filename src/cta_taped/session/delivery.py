@@ -17,13 +17,8 @@ from collections.abc import Sequence
 from cta_taped.common import events
 from cta_taped.common.errors import (
     BY_CODE,
-    CATALOGUE_CHECKSUM,
-    CATALOGUE_REFUSED,
-    SCHEDULER_CONFLICT,
-    SCHEDULER_CORRUPT,
+    OUTAGES,
     SCHEDULER_JOB_GONE,
-    SCHEDULER_LOST,
-    SCHEDULER_SCHEMA,
     CtaError,
 )
 from cta_taped.common.log import get_logger, log_error, log_event
@@ -34,9 +29,6 @@ from cta_taped.db.ledger import Ledger
 from cta_taped.db.scheduler import ArchiveQueue, RetrieveQueue, Scheduler
 from cta_taped.session.link import Link
 from cta_taped.session.patience import Patience
-
-_ONE_FILE_REFUSED = (CATALOGUE_CHECKSUM, CATALOGUE_REFUSED)
-_SCHEDULER_AWAY = (SCHEDULER_LOST, SCHEDULER_CONFLICT, SCHEDULER_CORRUPT, SCHEDULER_SCHEMA)
 
 
 class Delivery:
@@ -79,13 +71,17 @@ class Delivery:
             self._ledger.append(self._mount, flushed)
             self._moved_files += len(flushed)
             log_event(self._log, events.LEDGER_APPENDED, vid=vid, files=len(flushed))
-            self._record(vid)
+            self._patience.patiently(
+                lambda: ledger_delivery.record(self._ledger, self._catalogue, self._drive, vid),
+                for_s=self._hold_s,
+                give_up=lambda: self._link.stop.quick,
+            )
         self._report(self._scheduler.archive)
         try:
             gone = ledger_delivery.finish(self._ledger, self._scheduler, vid)
             self._scheduler.mounts.renew(self._mount)
         except CtaError as error:
-            if error.spec not in _SCHEDULER_AWAY:
+            if error.spec not in OUTAGES:
                 raise
             log_error(self._log, error, event=events.LEDGER_WAITING, files=self._ledger.count())
             return
@@ -93,32 +89,6 @@ class Delivery:
         if flushed:
             size_bytes = sum(file.size_bytes for file in flushed)
             log_event(self._log, events.FILES_RECORDED, vid=vid, files=len(flushed), size_bytes=size_bytes)
-
-    def _record(self, vid: str) -> None:
-        """Record what the ledger holds of this tape; a file that the catalogue refuses for good becomes a
-        placeholder, so that one bad request does not hold up the others."""
-        while True:
-            try:
-                self._patience.patiently(
-                    lambda: ledger_delivery.record(self._ledger, self._catalogue, self._drive, vid),
-                    for_s=self._hold_s,
-                    give_up=lambda: self._link.stop.quick,
-                )
-                return
-            except CtaError as error:
-                fseq = error.evidence.get("fseq")
-                file = self._in_ledger(fseq)
-                if error.spec not in _ONE_FILE_REFUSED or file is None or file.job is None:
-                    raise
-                log_error(
-                    self._log, error, event=events.FILE_FAILED, archive_file_id=file.job.archive_file_id
-                )
-                self._ledger.make_placeholder(vid, file.fseq)
-                self._charged.append(JobFailure(file.job.job_id, error.code, error.detail, charged=True))
-
-    def _in_ledger(self, fseq: int | None) -> WrittenFile | None:
-        files = self._ledger.files(self._mount, recorded=False)
-        return next((file for file in files if file.fseq == fseq), None)
 
     def retrieved(self, done: Sequence[RetrieveJob], failures: Sequence[JobFailure]) -> None:
         """Files that are at their destinations, and verdicts on others.
@@ -156,7 +126,7 @@ class Delivery:
         try:
             self._note_gone(queue.failed(self._mount, self._charged))
         except CtaError as error:
-            if error.spec not in _SCHEDULER_AWAY:
+            if error.spec not in OUTAGES:
                 raise
             # Told at the next delivery; lost with the session, the jobs are collected and tried again.
             log_error(self._log, error)
@@ -184,8 +154,8 @@ class Delivery:
             self._report(queue)
             uncharged, self._uncharged = self._uncharged, []
             job_ids = [job.job_id for job in jobs] + [failure.job_id for failure in uncharged]
-            if job_ids:
-                queue.requeue(self._mount, job_ids)
+            # Also without a job: it frees those that wait in the queue for this mount's own second try.
+            queue.requeue(self._mount, job_ids)
         except CtaError as error:
             log_error(self._log, error)
             return

@@ -17,15 +17,10 @@ from typing import Final, TypeVar
 from cta_taped.common import events
 from cta_taped.common.errors import (
     CATALOGUE_CONFLICT,
-    CATALOGUE_CORRUPT,
-    CATALOGUE_LOST,
-    CATALOGUE_SCHEMA,
+    OUTAGES,
     SCHEDULER_CONFLICT,
-    SCHEDULER_CORRUPT,
-    SCHEDULER_LOST,
-    SCHEDULER_SCHEMA,
     CtaError,
-    ErrorSpec,
+    Subject,
 )
 from cta_taped.common.log import get_logger, log_error, log_event
 from cta_taped.session.link import Link
@@ -34,17 +29,7 @@ _T = TypeVar("_T")
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
-# A damaged database, or one in the middle of an upgrade, is away until somebody has dealt with it.
-OUTAGES: Final[dict[ErrorSpec, str]] = {
-    CATALOGUE_LOST: "the catalogue",
-    CATALOGUE_CORRUPT: "the catalogue",
-    CATALOGUE_SCHEMA: "the catalogue",
-    CATALOGUE_CONFLICT: "the catalogue",
-    SCHEDULER_LOST: "the scheduler database",
-    SCHEDULER_CORRUPT: "the scheduler database",
-    SCHEDULER_SCHEMA: "the scheduler database",
-    SCHEDULER_CONFLICT: "the scheduler database",
-}
+_RESOURCES: Final = {Subject.CATALOGUE: "the catalogue", Subject.SCHEDULER: "the scheduler database"}
 _CONFLICTS: Final = (CATALOGUE_CONFLICT, SCHEDULER_CONFLICT)
 _CONFLICT_WAIT_S: Final = 0.05
 _MOST_CONFLICTS: Final = 20
@@ -81,7 +66,7 @@ class Patience:
                     self._link.wait(_CONFLICT_WAIT_S * random.uniform(0.5, 1.5))  # noqa: S311
                     continue
                 if subject is None:
-                    subject = OUTAGES[error.spec]
+                    subject = _RESOURCES[error.spec.subject]
                     log_error(self._log, error, event=events.OUTAGE_BEGUN, resource=subject)
                 self._link.outage(subject, f"{subject}: {error.detail}")
                 left_s = for_s - (monotonic() - begun)

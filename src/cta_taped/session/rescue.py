@@ -23,6 +23,7 @@ from cta_taped.common.errors import (
     CtaError,
 )
 from cta_taped.common.log import get_logger, log_error, log_event
+from cta_taped.common.scsi.elements import Element
 from cta_taped.common.scsi.port import open_tape_port
 from cta_taped.session.home import UNLOAD_TIMEOUT_S
 from cta_taped.session.link import Link, command
@@ -37,6 +38,10 @@ _T = TypeVar("_T")
 WAITS_S: Final = (0.0, 2.0, 10.0, 30.0)
 # A drive that does not exist does not appear by waiting for it.
 _OF_THE_CONFIGURATION: Final = (CONFIG_INVALID, LIBRARY_ELEMENT)
+
+
+def _seen(element: Element | None) -> str:
+    return "empty" if element is None else f"{element.barcode or 'a cartridge'} from element {element.source}"
 
 
 class Rescue:
@@ -75,7 +80,7 @@ class Rescue:
     def _empty(self, drive: TapeDrive, changer: Robot) -> str:
         in_drive = self._rung("ask drive", drive.has_cartridge)
         self._asked = True
-        element = self._rung("ask library", lambda: changer.loaded(self._ordinal))
+        element = self._rung("ask library", lambda: changer.loaded(self._ordinal), _seen)
         if not in_drive and element is None:
             return "the drive is empty"
         if element is not None and element.vid:
@@ -88,7 +93,7 @@ class Rescue:
         with suppress(CtaError):
             drive.set_block_protection(BlockProtection.OFF)
         location = self._rung("dismount", lambda: self._dismount(changer))
-        element = self._rung("verify", lambda: changer.loaded(self._ordinal))
+        element = self._rung("verify", lambda: changer.loaded(self._ordinal), _seen)
         if drive.has_cartridge() or element is not None:
             raise CtaError(DRIVE_NOT_EMPTY, f"{self._vid or 'a cartridge'} was dismounted and is still there")
         return f"{self._vid or 'the cartridge'} is in {location}"

@@ -154,10 +154,13 @@ class RetrieveRun:
                 self._read_all()
                 outcome.error = self._claims.failure
             except _Stopped:
-                if self._stop.now:
-                    self._writers.give_up()
+                pass  # an ending like any other: what was not read is given back below
             except Exception as error:
                 outcome.error = as_cta_error(error, "retrieving")
+            if self._stop.now:
+                # Also when the stop was met between two files: those that are read and not yet written wait
+                # for a disk, perhaps for one that hangs.
+                self._writers.give_up()
             for stream in self._streams:
                 stream.end(None)
             unread = self._claims.close(STOPPED_JOIN_S if self._stop.quick else JOIN_S)

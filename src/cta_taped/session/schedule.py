@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import random
 
+from cta_taped.common import events
 from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import CATALOGUE_LOST, CATALOGUE_NOT_FOUND, CtaError
+from cta_taped.common.log import get_logger, log_error
 from cta_taped.common.model import Mount
-from cta_taped.db.ledger import Ledger
+from cta_taped.db.catalogue import Author, Catalogue
+from cta_taped.db.ledger import Ledger, secure
 from cta_taped.db.scheduler import MountCriteria, Scheduler
 from cta_taped.session.link import Link
 from cta_taped.session.patience import Patience
 
 
-def next_mount(config: Config, scheduler: Scheduler, ledger: Ledger, link: Link) -> Mount | None:
-    """The next mount, claimed for this drive; None when the session is asked to end first."""
+def next_mount(
+    config: Config, catalogue: Catalogue, scheduler: Scheduler, ledger: Ledger, link: Link
+) -> Mount | None:
+    """The next mount, claimed for this drive; None when the session is asked to end first.
+
+    A claim overwrites the drive's row, and with it the last hold on the tape before. So what the ledger still
+    holds of that tape is recorded first, or the tape is disabled.
+    """
     criteria = MountCriteria(config.mount.criteria_files, config.mount.criteria_bytes)
     patience = Patience(link)
 
     def ask() -> Mount | None:
+        author = Author("cta-taped", config.host)
         try:
+            for vid, error in secure(ledger, catalogue, config.drive.name, author):
+                log_error(get_logger(), error, event=events.LEDGER_WAITING, vid=vid, files=ledger.count())
             return scheduler.mounts.next(config.identity, criteria, ledger.vids(), link.reserve)
         except CtaError as error:
             if error.spec is CATALOGUE_NOT_FOUND:

@@ -29,8 +29,10 @@ from cta_taped.common.errors import (
     CtaError,
 )
 from cta_taped.common.ipc import varlink
+from cta_taped.common.model import Grade
 
 CLIENTS_LIMIT: Final = 32
+TEXT_LIMIT: Final = 1000
 _UCRED: Final = struct.Struct("3i")
 
 Method = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -162,6 +164,24 @@ class ControlServer:
         self._selector.unregister(self._listener)
         self._listener.close()
         self._path.unlink(missing_ok=True)
+
+
+def text(parameters: Mapping[str, Any], name: str) -> str | None:
+    """An optional text parameter. Raises CtaError SYSTEM_BAD_REQUEST for anything else."""
+    value = parameters.get(name)
+    if value is not None and (not isinstance(value, str) or len(value) > TEXT_LIMIT):
+        raise CtaError(SYSTEM_BAD_REQUEST, f"{name}: expected text of at most {TEXT_LIMIT} characters")
+    return value
+
+
+def down_wish(parameters: Mapping[str, Any]) -> tuple[Grade | None, str]:
+    """Grade (None: as configured) and reason of SetDown. Raises CtaError SYSTEM_BAD_REQUEST."""
+    reason, grade = text(parameters, "reason"), text(parameters, "grade")
+    if not reason:
+        raise CtaError(SYSTEM_BAD_REQUEST, "SetDown: a drive goes down with a reason")
+    if grade and grade not in tuple(Grade):
+        raise CtaError(SYSTEM_BAD_REQUEST, f"SetDown: grade {grade!r}: expected drain, quick or now")
+    return Grade(grade) if grade else None, reason
 
 
 class _Client:

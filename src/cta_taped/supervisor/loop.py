@@ -14,15 +14,12 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from cta_taped import __version__
 from cta_taped.common import events
 from cta_taped.common.config import Loaded, load
 from cta_taped.common.errors import (
-    SYSTEM_BAD_REQUEST,
-    SYSTEM_CHILD_DIED,
     SYSTEM_RESOURCES,
     CtaError,
 )
@@ -33,8 +30,8 @@ from cta_taped.common.model import Grade
 from cta_taped.common.notify import Notifier, watchdog_interval_s
 from cta_taped.supervisor import machine, status
 from cta_taped.supervisor.child import Child
-from cta_taped.supervisor.control import ControlServer
-from cta_taped.supervisor.deadlines import BACK_OFF_S, deadline
+from cta_taped.supervisor.control import ControlServer, down_wish, text
+from cta_taped.supervisor.deadlines import deadline
 from cta_taped.supervisor.drive import (
     Abort,
     Action,
@@ -57,8 +54,9 @@ from cta_taped.supervisor.drive import (
     WantDown,
     WantUp,
 )  # fmt: skip
+from cta_taped.supervisor.maintenance_link import MaintenanceLink
 from cta_taped.supervisor.outbox import Outbox
-from cta_taped.supervisor.state import AT_REST, Remembered, StateFile
+from cta_taped.supervisor.state import Remembered, StateFile, restored
 
 FAREWELL_S: Final = 5.0
 EXTEND_S: Final = 30.0
@@ -82,7 +80,7 @@ class Supervisor:
             log_error(self._log, trouble)
         self._outbox = Outbox(remembered)
         self._last_mount_id = remembered.mount_id
-        self._drive = _restored(loaded, remembered)
+        self._drive = restored(loaded.config, remembered)
         self._control = ControlServer(
             self._config.control_socket,
             self._config.site.operators_group,
@@ -92,10 +90,9 @@ class Supervisor:
         )
         self._control.register(self._selector)
         self._session: Child | None = None
-        self._maintenance: Child | None = None
-        self._maintenance_failures = 0
-        self._maintenance_due = 0.0
-        self._wish_known = False
+        self._maintenance = MaintenanceLink(
+            self._selector, self._outbox, self._start_maintenance, self._desired_read, self._remember
+        )
         self._sequence = int(time.time() * 1000)
         self._report_due = 0.0
         self._extend_due = 0.0
@@ -134,8 +131,8 @@ class Supervisor:
         pressing = deadline(self._drive, self._config.deadlines, self._config.ending)
         if pressing is not None:
             due.append(pressing.when)
-        if self._maintenance is None:
-            due.append(self._maintenance_due)
+        if self._maintenance.due is not None:
+            due.append(self._maintenance.due)
         wait_s = max(min(due) - now, 0.0)
         return wait_s if watchdog_s is None else min(wait_s, watchdog_s)
 
@@ -146,8 +143,8 @@ class Supervisor:
         pressing = deadline(self._drive, self._config.deadlines, self._config.ending)
         if pressing is not None and now >= pressing.when:
             self._feed(Expired(pressing.reason))
-        if self._maintenance is None and now >= self._maintenance_due:
-            self._start_maintenance()
+        if self._maintenance.due is not None and now >= self._maintenance.due:
+            self._maintenance.start()
         if now >= self._report_due:
             self._publish(now)
         self._tell_systemd(now)
@@ -157,7 +154,8 @@ class Supervisor:
         if line != self._status_told:
             self._status_told = line
             self._notifier.status(line)
-        if not self._ready and all(c is None or c.said_hello for c in (self._session, self._maintenance)):
+        session_ready = self._session is None or self._session.said_hello
+        if not self._ready and session_ready and self._maintenance.said_hello:
             self._ready = True
             self._notifier.ready()
             log_event(self._log, events.READY)
@@ -168,13 +166,10 @@ class Supervisor:
     def _farewell(self) -> None:
         """Give the maintenance worker a moment to publish the last word, then end it."""
         until = time.monotonic() + FAREWELL_S
-        while self._maintenance is not None and time.monotonic() < until:
-            if not self._wish_known or not (self._outbox.unpublished or self._outbox.wish_pending):
-                self._maintenance.tell(m.Stop())
+        while self._maintenance.pid is not None and time.monotonic() < until:
+            self._maintenance.say_farewell()
             self._turn(0.1)
-            self._maintenance_due = until + FAREWELL_S
-        if self._maintenance is not None:
-            self._maintenance.signal(signal.SIGKILL)
+        self._maintenance.kill()
         if self._session is not None:
             self._session.signal(signal.SIGKILL)
         self._control.close()
@@ -217,25 +212,21 @@ class Supervisor:
             self._last_mount_id = after.mount.mount_id
         wish = (after.desired_up, after.reason)
         if wish != (before.desired_up, before.reason) and not from_catalogue:
-            self._send(self._outbox.wish(after.desired_up, False, after.reason))
+            self._maintenance.send(self._outbox.wish(after.desired_up, False, after.reason))
         for action in actions:
             if isinstance(action, Release):
-                self._send(self._outbox.release(action.mount_id))
+                self._maintenance.send(self._outbox.release(action.mount_id))
             elif isinstance(action, Disable):
-                self._send(self._outbox.disable(action.vid, action.reason))
+                self._maintenance.send(self._outbox.disable(action.vid, action.reason))
         # What is remembered is on disk before a child that relies on it starts.
         self._remember()
         for action in actions:
             self._perform(action)
         if after.phase is not before.phase:
             self._report_due = 0.0
-            log_event(
-                self._log,
-                events.STATE_CHANGED,
-                state=str(after.phase),
-                previous=str(before.phase),
-                vid=after.mount.vid if after.mount else after.last_vid,
-            )
+            vid = after.mount.vid if after.mount else after.last_vid
+            states = {"state": str(after.phase), "previous": str(before.phase)}
+            log_event(self._log, events.STATE_CHANGED, **states, vid=vid)
 
     def _perform(self, action: Action) -> None:
         match action:
@@ -289,6 +280,9 @@ class Supervisor:
         self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._session_said(child))
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._session_ended(child))
 
+    def _start_maintenance(self) -> Child:
+        return Child("maintenance", self._loaded.site_file, self._drive.name)
+
     def _signal_session(self, number: signal.Signals) -> None:
         if self._session is not None:
             log_event(
@@ -327,80 +321,9 @@ class Supervisor:
         log_event(self._log, events.CHILD_ENDED, child=child.role, child_pid=child.pid, how=how)
         self._feed(Exited(how))
 
-    def _start_maintenance(self) -> None:
-        try:
-            child = Child("maintenance", self._loaded.site_file, self._drive.name)
-        except OSError as error:
-            log_error(self._log, CtaError(SYSTEM_RESOURCES, f"cannot start the maintenance worker: {error}"))
-            self._maintenance_back_off()
-            return
-        self._maintenance = child
-        log_event(self._log, events.CHILD_STARTED, child=child.role, child_pid=child.pid)
-        self._selector.register(child.channel, selectors.EVENT_READ, lambda: self._maintenance_said(child))
-        self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._maintenance_ended(child))
-
-    def _maintenance_back_off(self) -> None:
-        back_off_s = BACK_OFF_S[min(self._maintenance_failures, len(BACK_OFF_S) - 1)]
-        self._maintenance_failures += 1
-        self._maintenance_due = time.monotonic() + max(back_off_s, 0.1)
-
-    def _maintenance_said(self, child: Child) -> None:
-        try:
-            for fact in channel.receive(child.channel):
-                if fact is None:
-                    self._selector.unregister(child.channel)
-                    child.signal(signal.SIGKILL)
-                    return
-                self._maintenance_fact(child, fact)
-        except CtaError as error:
-            log_error(self._log, error, child=child.role)
-            child.signal(signal.SIGKILL)
-
-    def _maintenance_fact(self, child: Child, fact: m.Fact) -> None:
-        if isinstance(fact, m.Hello):
-            child.said_hello = True
-            if self._wish_known or self._outbox.wish_pending:
-                self._send_everything()
-        elif isinstance(fact, m.DesiredStateRead):
-            self._maintenance_failures = 0
-            self._desired_read(fact)
-        else:
-            self._outbox.acknowledge(fact)
-            self._remember()
-
     def _desired_read(self, fact: m.DesiredStateRead) -> None:
         if not self._outbox.wish_pending and fact.up != self._drive.desired_up:
             self._want(fact.up, Grade.NOW if fact.force else None, fact.reason, from_catalogue=True)
-        if not self._wish_known:
-            self._wish_known = True
-            self._send_everything()
-
-    def _maintenance_ended(self, child: Child) -> None:
-        how = child.reap()
-        if how is None:
-            return
-        for end in (child.channel, child.pidfd):
-            if end in self._selector.get_map():
-                self._selector.unregister(end)
-        child.close()
-        self._maintenance = None
-        if not self._exit_asked:
-            log_error(
-                self._log,
-                CtaError(SYSTEM_CHILD_DIED, f"maintenance worker {how}; it is started again"),
-                event=events.CHILD_DIED,
-                child=child.role,
-                child_pid=child.pid,
-            )
-        self._maintenance_back_off()
-
-    def _send(self, command: m.Command) -> None:
-        if self._maintenance is not None and self._maintenance.said_hello:
-            self._maintenance.tell(command)
-
-    def _send_everything(self) -> None:
-        for command in self._outbox.everything():
-            self._send(command)
 
     def _publish(self, now: float) -> None:
         self._report_due = now + self._config.maintenance.publish_interval_s
@@ -410,8 +333,8 @@ class Supervisor:
             return
         command = self._outbox.report(report)
         # Before the catalogue's own wish is known, a DOWN would overwrite it.
-        if self._wish_known:
-            self._send(command)
+        if self._maintenance.wish_known:
+            self._maintenance.send(command)
 
     # --- wishes and control ------------------------------------------------------------------------------
     def _want(self, up: bool, grade: Grade | None, reason: str | None, from_catalogue: bool = False) -> None:
@@ -432,23 +355,17 @@ class Supervisor:
             "unpublished": self._outbox.unpublished,
             "supervisor_pid": os.getpid(),
             "session_pid": self._session.pid if self._session else None,
-            "maintenance_pid": self._maintenance.pid if self._maintenance else None,
+            "maintenance_pid": self._maintenance.pid,
             "version": __version__,
         }
         return {"state": state}
 
     def _set_up(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        self._want(True, None, _text(parameters, "reason"))
+        self._want(True, None, text(parameters, "reason"))
         return {}
 
     def _set_down(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        reason = _text(parameters, "reason")
-        if not reason:
-            raise CtaError(SYSTEM_BAD_REQUEST, "SetDown: a drive goes down with a reason")
-        grade = _text(parameters, "grade")
-        if grade and grade not in tuple(Grade):
-            raise CtaError(SYSTEM_BAD_REQUEST, f"SetDown: grade {grade!r}: expected drain, quick or now")
-        self._want(False, Grade(grade) if grade else None, reason)
+        self._want(False, *down_wish(parameters))
         return {}
 
     def _reload_asked(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -466,17 +383,12 @@ class Supervisor:
             return []
         finally:
             self._notifier.ready()
-        old = {value.key: value.value for value in self._loaded.values()}
-        changed = [
-            f"{value.key}: {old[value.key]} -> {value.value}"
-            for value in loaded.values()
-            if value.value != old[value.key]
-        ]
+        changed = loaded.changes_from(self._loaded)
         self._loaded = loaded
         log_event(self._log, events.CONFIGURATION_RELOADED, changed=changed)
         if changed:
             self._feed(Reloaded())
-            self._send(m.Reload())
+            self._maintenance.send(m.Reload())
         return changed
 
     def _observe_control(self, method: str, uid: int, refusal: CtaError | None) -> None:
@@ -484,25 +396,3 @@ class Supervisor:
             log_event(self._log, events.CONTROL_REQUEST, method=method, uid=uid)
         else:
             log_error(self._log, refusal, event=events.CONTROL_REFUSED, method=method, uid=uid)
-
-
-def _restored(loaded: Loaded, remembered: Remembered) -> Drive:
-    """The drive as an earlier life left it. A life that ended in the middle of a session may have left a
-    cartridge, whatever it remembered last."""
-    drive = Drive(
-        name=loaded.config.drive.name,
-        occupied=remembered.occupied or remembered.phase not in AT_REST,
-        desired_up=remembered.desired_up,
-        reason=remembered.reason,
-        last_vid=remembered.vid,
-    )
-    if loaded.config.restart.desired_state == "down" and drive.desired_up:
-        drive = replace(drive, desired_up=False, reason=f"{machine.OUR_REASON}Startup")
-    return drive
-
-
-def _text(parameters: Mapping[str, Any], name: str) -> str | None:
-    value = parameters.get(name)
-    if value is not None and (not isinstance(value, str) or len(value) > 1000):
-        raise CtaError(SYSTEM_BAD_REQUEST, f"{name}: expected text of at most 1000 characters")
-    return value

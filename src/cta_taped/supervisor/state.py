@@ -9,13 +9,16 @@ safe side of both.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import CONFIG_DRIVE_TAKEN, SYSTEM_STATE_LOST, CtaError
+from cta_taped.supervisor.drive import Drive
+from cta_taped.supervisor.rules import OUR_REASON
 
 VERSION: Final = 1
 AT_REST: Final = frozenset({"DOWN", "STOPPED", "WAITING"})
@@ -41,6 +44,23 @@ class Remembered:
 
 
 _ADAPTER: Final = TypeAdapter(Remembered)
+
+
+def restored(config: Config, remembered: Remembered) -> Drive:
+    """The drive as an earlier life left it.
+
+    A life that ended in the middle of a session may have left a cartridge, whatever it remembered last.
+    """
+    drive = Drive(
+        name=config.drive.name,
+        occupied=remembered.occupied or remembered.phase not in AT_REST,
+        desired_up=remembered.desired_up,
+        reason=remembered.reason,
+        last_vid=remembered.vid,
+    )
+    if config.restart.desired_state == "down" and drive.desired_up:
+        drive = replace(drive, desired_up=False, reason=f"{OUR_REASON}Startup")
+    return drive
 
 
 class StateFile:

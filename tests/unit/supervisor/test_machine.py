@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cta_taped.common.config_schema import Deadlines, Ending
 from cta_taped.common.ipc import messages as m
 from cta_taped.common.model import Grade, MountType
-from cta_taped.supervisor import diagram, machine
+from cta_taped.supervisor import diagram, machine, rules
 from cta_taped.supervisor.deadlines import ESCALATE, GIVE_UP, KILL, WAKE, deadline
 from cta_taped.supervisor.drive import (
     Abort,
@@ -104,7 +104,7 @@ def test_any_events_keep_the_promises(events: list[object], occupied: bool) -> N
     for number, event in enumerate(events):
         before = drive
         drive, actions = machine.step(before, event, float(number))  # type: ignore[arg-type]
-        rule = machine.TRANSITIONS[before.phase][machine.kind_of(event)]  # type: ignore[arg-type]
+        rule = machine.TRANSITIONS[before.phase][rules.kind_of(event)]  # type: ignore[arg-type]
         assert drive.phase is before.phase or drive.phase in rule.to
         if before.occupied and not drive.occupied:
             assert isinstance(event, m.DriveEmpty), "only DriveEmpty proves an empty drive"
@@ -195,7 +195,7 @@ def test_a_rescue_that_is_killed_is_repeated_a_few_times() -> None:
     while drive.phase is Phase.RESCUING:
         rescues += 1
         drive, _ = run(drive, Exited("ended by SIGKILL"), Expired(WAKE))
-    assert rescues == machine.RESCUE_ATTEMPTS and drive.phase is Phase.DOWN and drive.occupied
+    assert rescues == rules.RESCUE_ATTEMPTS and drive.phase is Phase.DOWN and drive.occupied
 
 
 def test_stop_keeps_the_operators_wish() -> None:

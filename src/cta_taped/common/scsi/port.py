@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The hardware seam: what a tape drive or a media changer offers to the rest of the program.
 
-Five verbs for a tape (``TapePort``), one of them alone for any other SCSI device (``ScsiPort``). Under it is
-either the kernel or the virtual library; above it one concrete ``TapeDrive`` and one ``Changer``. No layout of
-any command or reply is known here. ``read`` fills a caller's buffer instead of returning new bytes, because an
-allocation of 256 KiB a block costs more than the copy (docs/decisions/0002).
+Five verbs for a tape (``TapePort``), one of them alone for any other SCSI device (``ScsiPort``). Under it
+is either the kernel or the virtual library; above it one concrete ``TapeDrive`` and one ``Changer``. No
+layout of any command or reply is known here. ``read`` fills a caller's buffer instead of returning new bytes,
+because an allocation of 256 KiB a block costs more than the copy (docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class MtStatus:
-    """struct mtget of MTIOCGET (linux/mtio.h). ``gstat`` holds the GMT_* bits; numbers are -1 when unknown."""
+    """struct mtget of MTIOCGET (linux/mtio.h). ``gstat``: the GMT_* bits; numbers are -1 when unknown."""
 
     gstat: int
     dsreg: int
@@ -118,7 +118,7 @@ def _resolve(
 
 
 def open_tape_port(url: str) -> TapePort:
-    """Open the tape drive named by ``url``: ``/dev/nst0``, ``st:/dev/nst0``, ``vtl:/DIR?drive=0``, ``tap:/FILE``.
+    """Open the tape drive named by ``url``: ``[st:]/dev/nst0``, ``vtl:/DIR?drive=0``, ``tap:/FILE``.
 
     Raises CtaError CONFIG_INVALID for an unknown scheme, and what the backend raises for a missing device.
     """
