@@ -22,7 +22,10 @@ from typing import Any
 import pytest
 
 from bench import VIDS, Daemon, Site, daemons, run, wait_for
+from cta_taped.common.errors import CtaError
 from cta_taped.db.scheduler import FailedRequest, RequestId, RequestState
+
+pytestmark = pytest.mark.slow
 
 
 def one_line(done: subprocess.CompletedProcess[str], code: str, *words: str) -> None:
@@ -117,16 +120,18 @@ def test_missing_configuration(site: Site) -> None:
 
 
 def test_configuration_that_breaks_under_a_running_daemon(site: Site) -> None:
-    """New workers cannot read it: the supervisor lives, and goes on when it is whole again."""
+    """Workers get the configuration in force from their supervisor: a broken file matters at reload only."""
     good = site.config.read_text()
     with daemons(site, "D0") as (daemon,):
         daemon.wait_phase("SCHEDULING")
         site.config.write_text(good + "[archive]\nflush_files = 'many'\n")
-        daemon.kill("session")
-        daemon.kill("maintenance")
-        wait_for(lambda: daemon.log_path.read_text().count("flush_files: expected a whole number") >= 2)
-        assert daemon.state()["desired"] == "up"
-        site.config.write_text(good)
+        killed = {daemon.kill("session"), daemon.kill("maintenance")}
+        wait_for(
+            lambda: not {None, *killed} & {daemon.state()["session_pid"], daemon.state()["maintenance_pid"]}
+        )
+        usable(site, daemon)
+        with pytest.raises(CtaError, match="flush_files: expected a whole number"):
+            daemon.call("Reload")
         usable(site, daemon)
 
 

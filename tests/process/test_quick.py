@@ -13,6 +13,8 @@ import pytest
 from bench import Daemon, Site, daemons, wait_for
 from cta_taped.db.scheduler import RequestState
 
+pytestmark = pytest.mark.slow
+
 HUGE_BYTES = 10 * 10**9
 LARGE_BYTES = 80_000_000
 COUNTERS = "TOTAL_RETRIES, RETRIES_WITHIN_MOUNT, LAST_MOUNT_WITH_FAILURE, MOUNT_ID"

@@ -255,6 +255,17 @@ class Tapes(Protocol):
         ...
 
 
+_OUT_OF_USE = ((TapeState.ACTIVE, TapeState.DISABLED), (TapeState.REPACKING, TapeState.REPACKING_DISABLED))
+
+
+def take_out_of_use(tapes: Tapes, vid: str, reason: str, author: Author) -> bool:
+    """Disable a tape as a daemon may (catalogue reference 3.1 and 5.8); False in any other state.
+
+    Raises as ``Tapes.set_state``.
+    """
+    return any(tapes.set_state(vid, after, reason, author, previous=before) for before, after in _OUT_OF_USE)
+
+
 @dataclass(frozen=True, slots=True)
 class TapeFileRow:
     """One copy of an archive file on a tape. ``adler32`` is None when the blob holds none."""

@@ -25,8 +25,8 @@ from cta_taped.common.errors import (
     SYSTEM_LEDGER,
     CtaError,
 )
-from cta_taped.common.model import ArchiveJob, JobFailure, Mount, MountType, TapeState, WrittenFile
-from cta_taped.db.catalogue import Author, Catalogue
+from cta_taped.common.model import ArchiveJob, JobFailure, Mount, MountType, WrittenFile
+from cta_taped.db.catalogue import Author, Catalogue, take_out_of_use
 from cta_taped.db.scheduler import Scheduler
 
 _TABLES: Final = """
@@ -230,7 +230,7 @@ def secure(ledger: Ledger, catalogue: Catalogue, drive: str, author: Author) -> 
             if error.spec in OUTAGES:
                 raise
             reason = f"[cta-taped] files on tape are not recorded (see cta-admin ledger ls): {error}"
-            catalogue.tapes.set_state(vid, TapeState.DISABLED, reason, author, previous=TapeState.ACTIVE)
+            take_out_of_use(catalogue.tapes, vid, reason, author)
             unrecorded.append((vid, error))
     return unrecorded
 

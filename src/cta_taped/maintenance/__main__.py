@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from queue import SimpleQueue
 
-from cta_taped.common.config import load
+from cta_taped.common import config_snapshot
 from cta_taped.common.errors import EX_OK, CtaError
 from cta_taped.common.ipc import messages as m
 from cta_taped.common.ipc.channel import WorkerChannel
@@ -22,8 +22,7 @@ def main() -> int:
     """The program ``python -m cta_taped.maintenance``; its exit status."""
     parser = argparse.ArgumentParser(prog="cta-taped-maintenance", description=__doc__)
     parser.add_argument("--channel-fd", type=int, required=True)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--drive", required=True)
+    parser.add_argument("--snapshot", type=Path, required=True)
     options = parser.parse_args()
     faulthandler.enable()
     # The terminal's ^C and systemd's SIGTERM are for the supervisor, which ends us over the channel.
@@ -35,9 +34,9 @@ def main() -> int:
         channel.listen(commands.put)
         again = True
         while again:
-            loaded = load(options.config, options.drive)
+            loaded = config_snapshot.read(options.snapshot)
             configure("cta-taped", loaded.config.log.level, loaded.config.log.format)
-            bind(drive=options.drive)
+            bind(drive=loaded.config.drive.name)
             again = Runner(loaded, commands, channel.say).run()
     except CtaError as error:
         sys.stderr.write(f"cta-taped-maintenance: {error}\n")

@@ -19,8 +19,8 @@ from cta_taped.common.errors import (
 )
 from cta_taped.common.ipc import messages as m
 from cta_taped.common.log import get_logger, log_error, log_event
-from cta_taped.common.model import DesiredState, TapeState
-from cta_taped.db.catalogue import Author
+from cta_taped.common.model import DesiredState
+from cta_taped.db.catalogue import Author, take_out_of_use
 from cta_taped.maintenance import undelivered
 from cta_taped.maintenance.station import Station
 
@@ -120,18 +120,13 @@ class Errands:
 
     def _disable(self, vid: str, reason: str) -> None:
         tapes, author = self._station.catalogue.tapes, Author("cta-taped", self._station.config.host)
-        for before, after in (
-            (TapeState.ACTIVE, TapeState.DISABLED),
-            (TapeState.REPACKING, TapeState.REPACKING_DISABLED),
-        ):
-            try:
-                if tapes.set_state(vid, after, reason, author, previous=before):
-                    log_event(self._log, events.TAPE_DISABLED, vid=vid, reason=reason)
-            except CtaError as error:
-                if error.spec in OUTAGES:
-                    raise
-                log_error(self._log, error, vid=vid)
-                return
+        try:
+            if take_out_of_use(tapes, vid, reason, author):
+                log_event(self._log, events.TAPE_DISABLED, vid=vid, reason=reason)
+        except CtaError as error:
+            if error.spec in OUTAGES:
+                raise
+            log_error(self._log, error, vid=vid)
 
     def _release(self, errand: m.Command) -> None:
         """First what the mount left in the ledger, then its other jobs: no file is written twice."""

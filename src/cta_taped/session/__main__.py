@@ -2,7 +2,8 @@
 """The session worker: probe, schedule, at most one mount, exit. With ``--rescue``, the cleaning form of it.
 
 Started by the supervisor with a channel; ``--rescue --standalone`` is what ExecStopPost= runs when the
-supervisor itself died. Not for use by hand.
+supervisor itself died: it reads the configuration's files, as no supervisor hands it down. Not for use by
+hand.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from cta_taped.common import events
+from cta_taped.common import config_snapshot, events
 from cta_taped.common.config import load
 from cta_taped.common.config_schema import Config
 from cta_taped.common.errors import DRIVE_BUSY, DRIVE_NOT_EMPTY, EX_OK, CtaError, DriveEffect
@@ -108,10 +109,9 @@ def main() -> int:
     """The program ``python -m cta_taped.session``; its exit status, which proves nothing to anybody."""
     parser = argparse.ArgumentParser(prog="cta-taped-session", description=__doc__)
     parser.add_argument("--channel-fd", type=int)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--drive", required=True)
+    parser.add_argument("--snapshot", type=Path)
     parser.add_argument("--rescue", action="store_true")
-    parser.add_argument("--standalone", action="store_true")
+    parser.add_argument("--standalone", nargs=2, metavar=("SITE_FILE", "DRIVE"))
     parser.add_argument("--vid")
     options = parser.parse_args()
     faulthandler.enable()
@@ -119,9 +119,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        config = load(options.config, options.drive).config
+        if options.standalone:
+            config = load(Path(options.standalone[0]), options.standalone[1]).config
+        else:
+            config = config_snapshot.read(options.snapshot).config
         configure("cta-taped", config.log.level, config.log.format, journal=BackgroundJournal)
-        bind(drive=options.drive)
+        bind(drive=config.drive.name)
         if options.standalone:
             return EX_OK if Rescue(config, options.vid, LoneLink()).climb() else 1
         channel = WorkerChannel(options.channel_fd, "rescue" if options.rescue else "session")

@@ -30,8 +30,8 @@ from cta_taped.common.errors import (
 )
 from cta_taped.common.events import SessionFinished, session_finished_fields
 from cta_taped.common.log import bind, get_logger, log_error, log_event
-from cta_taped.common.model import ArchiveJob, Mount, MountType, RetrieveJob, TapeState
-from cta_taped.db.catalogue import Author, Catalogue
+from cta_taped.common.model import ArchiveJob, Mount, MountType, RetrieveJob
+from cta_taped.db.catalogue import Author, Catalogue, take_out_of_use
 from cta_taped.db.ledger import Ledger
 from cta_taped.db.scheduler import ArchiveQueue, RetrieveQueue, Scheduler
 from cta_taped.session.delivery import Delivery
@@ -268,9 +268,7 @@ class MountSession(ABC, Generic[Job]):
     def _disable_tape(self, reason: str) -> None:
         author = Author("cta-taped", self.station.config.host)
         try:
-            self.station.catalogue.tapes.set_state(
-                self.mount.vid, TapeState.DISABLED, reason, author, previous=TapeState.ACTIVE
-            )
+            take_out_of_use(self.station.catalogue.tapes, self.mount.vid, reason, author)
         except CtaError as failure:
             log_error(self.log, failure)
             return

@@ -30,14 +30,17 @@ _OF_THE_SUPERVISOR: Final = frozenset(
 class Child:
     """One running worker."""
 
-    def __init__(self, role: Role, site_file: Path, drive: str, *extra: str) -> None:
-        """Fork and exec. Raises OSError when the host has no process or descriptor left."""
+    def __init__(self, role: Role, snapshot: Path, *extra: str) -> None:
+        """Fork and exec, with the configuration in ``snapshot``.
+
+        Raises OSError when the host has no process or descriptor left.
+        """
         self.role = role
         self.said_hello = False
         ours, theirs = channel.socketpair()
         module, *flags = PROGRAMS[role]
         command = [sys.executable, "-m", module, *flags, "--channel-fd", str(theirs.fileno())]
-        command += ["--config", str(site_file), "--drive", drive, *extra]
+        command += ["--snapshot", str(snapshot), *extra]
         environment = {key: value for key, value in os.environ.items() if key not in _OF_THE_SUPERVISOR}
         with theirs:
             self._process = subprocess.Popen(

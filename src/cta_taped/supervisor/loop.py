@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from cta_taped import __version__
-from cta_taped.common import events
+from cta_taped.common import config_snapshot, events
 from cta_taped.common.config import Loaded, load
 from cta_taped.common.errors import (
     SYSTEM_RESOURCES,
@@ -56,6 +55,7 @@ from cta_taped.supervisor.drive import (
 )  # fmt: skip
 from cta_taped.supervisor.maintenance_link import MaintenanceLink
 from cta_taped.supervisor.outbox import Outbox
+from cta_taped.supervisor.signals import CaughtSignals
 from cta_taped.supervisor.state import Remembered, StateFile, restored
 
 FAREWELL_S: Final = 5.0
@@ -75,6 +75,8 @@ class Supervisor:
         self._notifier = Notifier()
         self._selector = selectors.DefaultSelector()
         self._state = StateFile(self._config.state_dir)
+        self._snapshot = self._config.control_socket.with_suffix(".configuration.json")
+        config_snapshot.write(loaded, self._snapshot)
         remembered, trouble = self._state.load()
         if trouble is not None:
             log_error(self._log, trouble)
@@ -98,6 +100,7 @@ class Supervisor:
         self._extend_due = 0.0
         self._ready = False
         self._exit_asked = False
+        self._forgetful = False
         self._status_told = ""
 
     @property
@@ -108,7 +111,7 @@ class Supervisor:
     def run(self) -> int:
         """Serve until asked to stop; the exit status."""
         log_event(self._log, events.PROGRAM_STARTING, version=__version__)
-        wakeup = self._catch_signals()
+        signals = CaughtSignals(self._selector, self._signalled)
         watchdog_s = watchdog_interval_s()
         log_event(
             self._log, events.STATE_RESTORED, state=str(self._drive.phase), occupied=self._drive.occupied
@@ -121,7 +124,8 @@ class Supervisor:
             if watchdog_s is not None:
                 self._notifier.watchdog()
         self._farewell()
-        wakeup.close()
+        signals.close()
+        self._selector.close()
         log_event(self._log, events.PROGRAM_EXITING, exit_status=0)
         return 0
 
@@ -173,30 +177,17 @@ class Supervisor:
         if self._session is not None:
             self._session.signal(signal.SIGKILL)
         self._control.close()
+        self._snapshot.unlink(missing_ok=True)
         self._state.close()
-        self._selector.close()
 
-    # --- signals -----------------------------------------------------------------------------------------
-    def _catch_signals(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        self._wakeup_write = theirs
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._signalled(ours))
-        return ours
-
-    def _signalled(self, wakeup: socket.socket) -> None:
-        for number in wakeup.recv(64):
-            if number in (signal.SIGTERM, signal.SIGINT):
-                grade = Grade.NOW if self._drive.stopping else Grade.QUICK
-                log_event(self._log, events.STOPPING, grade=str(grade))
-                self._notifier.stopping()
-                self._feed(StopAsked(grade))
-            elif number == signal.SIGHUP:
-                self._reload()
+    def _signalled(self, number: signal.Signals) -> None:
+        if number is signal.SIGHUP:
+            self._reload()
+            return
+        grade = Grade.NOW if self._drive.stopping else Grade.QUICK
+        log_event(self._log, events.STOPPING, grade=str(grade))
+        self._notifier.stopping()
+        self._feed(StopAsked(grade))
 
     # --- the machine -------------------------------------------------------------------------------------
     def _feed(self, event: Event, from_catalogue: bool = False) -> None:
@@ -265,12 +256,17 @@ class Supervisor:
         try:
             self._state.save(remembered)
         except CtaError as error:
-            log_error(self._log, error)
+            # Told once, not at every change while the disk is full.
+            if not self._forgetful:
+                log_error(self._log, error)
+            self._forgetful = True
+        else:
+            self._forgetful = False
 
     # --- children ----------------------------------------------------------------------------------------
     def _start_session(self, role: m.Role, *extra: str) -> None:
         try:
-            child = Child(role, self._loaded.site_file, self._drive.name, *extra)
+            child = Child(role, self._snapshot, *extra)
         except OSError as error:
             log_error(self._log, CtaError(SYSTEM_RESOURCES, f"cannot start the {role} worker: {error}"))
             self._feed(Exited(f"not started: {error.strerror}"))
@@ -281,7 +277,7 @@ class Supervisor:
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._session_ended(child))
 
     def _start_maintenance(self) -> Child:
-        return Child("maintenance", self._loaded.site_file, self._drive.name)
+        return Child("maintenance", self._snapshot)
 
     def _signal_session(self, number: signal.Signals) -> None:
         if self._session is not None:
@@ -376,6 +372,7 @@ class Supervisor:
         self._notifier.reloading()
         try:
             loaded = load(self._loaded.site_file, self._drive.name)
+            config_snapshot.write(loaded, self._snapshot)
         except CtaError as error:
             log_error(self._log, error, event=events.CONFIGURATION_REJECTED)
             if raise_errors:
