@@ -46,10 +46,7 @@ url = "sqlite:///{root}/cta.db"
 [labels]
 site = "DEMO"
 
-# A demonstration mounts for any file at once; a real site waits until a mount is worth its time.
 [mount]
-criteria_files = 1
-criteria_bytes = 1
 idle_poll_s = 1
 
 [maintenance]
@@ -74,7 +71,7 @@ tapepool add --name second --vo demo --partialtapesnumber 1 --comment demo
 storageclass add --name two_copies --numberofcopies 2 --vo demo --comment demo
 archiveroute add --storageclass two_copies --copynb 1 --tapepool first --comment demo
 archiveroute add --storageclass two_copies --copynb 2 --tapepool second --comment demo
-mountpolicy add --name default --archivepriority 1 --minarchiverequestage 0 --retrievepriority 1 --minretrieverequestage 0 --comment demo
+mountpolicy add --name default --archivepriority 1 --minarchiverequestage 2 --retrievepriority 1 --minretrieverequestage 2 --comment demo
 requestermountrule add --instance demo --name default --mountpolicy default --comment demo
 """
 
@@ -272,7 +269,7 @@ def main() -> int:
         with demonstration.daemons():
             words = ("--storage-class", "two_copies", "--instance", "demo", "--wait")
             demonstration.console.rule(f"Archive {source} in two copies")
-            # A real folder holds links and empty files: they are named, left out, and tell in the exit status.
+            # A real folder holds empty files: they are named, left out, and tell in the exit status.
             demonstration.run("cta-admin", "archive", source, *words, accept=(0, EX_USAGE))
             back.mkdir()
             demonstration.console.rule(f"Retrieve it to {back}")

@@ -100,16 +100,18 @@ def archive(
 ) -> None:
     """Queue files of this host to be archived; of a folder, all files below it.
 
-    What is no file, or empty, is reported and the rest is queued. Files that are queued already, or archived
-    and unchanged since, are left out; --wait waits for those that are queued already, too.
+    What is no file, or empty, is reported and the rest is queued. Symbolic links below a folder are left out,
+    and files that are queued already, or archived and unchanged since; --wait waits for those that are queued
+    already, too.
     """
     order = Order(site.disk_instance(instance), storage_class, requester, group, root_owner, checksum)
     problems = Problems()
     all_queued: list[Queued] = []
     earlier: list[Queued] = []
+    links: list[bytes] = []
     unchanged, of_root = 0, False
     try:
-        for batch in _batches(sources.walk(paths, problems.add)):
+        for batch in _batches(sources.walk(paths, problems.add, links.append)):
             new = _not_archived(site, order.disk_instance, batch, problems)
             of_root = of_root or any(source.uid == 0 for source in new)
             unchanged += len(batch) - len(new)
@@ -117,6 +119,8 @@ def archive(
             all_queued += _queue(site.scheduler.requests, requests, earlier, problems)
     finally:
         _tell(all_queued, len(earlier), unchanged, of_root, root_owner)
+        if links:
+            note(f"{len(links)} symbolic links left out; they hold no data of their own")
     waiting.finish(site, [*all_queued, *earlier] if wait else all_queued, wait, problems)
 
 

@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import click
@@ -24,18 +25,17 @@ from cta_taped.admin.requester import group_option, requester_of, requester_opti
 from cta_taped.admin.site import Site, json_option, pass_site, settled
 from cta_taped.admin.waiting import Queued
 from cta_taped.common.errors import (
-    CATALOGUE_LOST,
     CATALOGUE_NOT_FOUND,
     CONFIG_USAGE,
     DISK_EXISTS,
     DISK_NAME,
-    SCHEDULER_LOST,
     CtaError,
 )
 from cta_taped.db.catalogue import ObjectKind, TapeFileRow
 from cta_taped.db.scheduler import RetrieveRequest
 from cta_taped.disk.files import OPEN_DESTINATION, disk_error
 
+_BATCH_FILES: Final = 1000
 _NOWHERE: Final = "file:///dev/null"
 _ID: Final = re.compile(r"[0-9]{1,18}")
 
@@ -109,11 +109,17 @@ def retrieve(
     if verify_only == (folder is not None):
         raise CtaError(CONFIG_USAGE, "one of --to DIR and --verify-only is needed")
     problems = Problems()
-    all_queued = []
+    all_queued: list[Queued] = []
+    every = _all_wanted(site, files, instance, problems)
     try:
-        for wanted in _all_wanted(site, files, instance, problems):
-            try:
-                url = _NOWHERE if folder is None else _destination(folder, wanted)
+        while batch := list(islice(every, _BATCH_FILES)):
+            requests: list[tuple[Wanted, RetrieveRequest]] = []
+            for wanted in batch:
+                try:
+                    url = _NOWHERE if folder is None else _destination(folder, wanted)
+                except CtaError as error:
+                    problems.add(error)
+                    continue
                 request = RetrieveRequest(
                     archive_file_id=wanted.archive_file_id,
                     destination_url=url,
@@ -123,13 +129,13 @@ def retrieve(
                     vid=vid,
                     verify_only=verify_only,
                 )
-                number = settled(site.scheduler.requests.queue_retrieve, request)
-            except CtaError as error:
-                if error.spec in (CATALOGUE_LOST, SCHEDULER_LOST):
-                    raise
-                problems.add(error)
-                continue
-            all_queued.append(Queued(number, wanted.name, wanted.size_bytes, wanted.archive_file_id))
+                requests.append((wanted, request))
+            answers = settled(site.scheduler.requests.queue_retrieves, [request for _, request in requests])
+            for (wanted, _), answer in zip(requests, answers, strict=True):
+                if isinstance(answer, CtaError):
+                    problems.add(answer)
+                    continue
+                all_queued.append(Queued(answer, wanted.name, wanted.size_bytes, wanted.archive_file_id))
     finally:
         size = shown_size(sum(queued.size_bytes or 0 for queued in all_queued))
         note(f"{len(all_queued)} files ({size}) queued{waiting.numbers(all_queued)}")

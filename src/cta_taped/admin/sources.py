@@ -40,9 +40,11 @@ class Source:
     modified_time: float
 
 
-def walk(paths: Sequence[str], problem: Callable[[CtaError], None]) -> Iterator[Source]:
+def walk(
+    paths: Sequence[str], problem: Callable[[CtaError], None], link: Callable[[bytes], None]
+) -> Iterator[Source]:
     """The files named and those below the folders named, each path once; ``problem`` is told of everything
-    else.
+    else, but for symbolic links below a folder, which ``link`` is told of: they hold no data of their own.
 
     Told are DISK_SOURCE_GONE, DISK_PERMISSION, DISK_NOT_A_FILE, DISK_EMPTY_FILE and what the disk answers.
     """
@@ -53,7 +55,7 @@ def walk(paths: Sequence[str], problem: Callable[[CtaError], None]) -> Iterator[
         except CtaError as error:
             problem(error)
             continue
-        for source in _below(top, problem):
+        for source in _below(top, problem, link):
             if source.path not in seen:
                 seen.add(source.path)
                 yield source
@@ -72,7 +74,9 @@ def checksum(source: Source) -> int:
         file.close()
 
 
-def _below(top: bytes, problem: Callable[[CtaError], None]) -> Iterator[Source]:
+def _below(
+    top: bytes, problem: Callable[[CtaError], None], link: Callable[[bytes], None]
+) -> Iterator[Source]:
     # A stack and not recursion: a tree may be deeper than the interpreter's.
     waiting = [top]
     while waiting:
@@ -87,7 +91,9 @@ def _below(top: bytes, problem: Callable[[CtaError], None]) -> Iterator[Source]:
             problem(disk_error(OPEN_SOURCE, os.fsdecode(path), error))
             continue
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-        if kind is not None:
+        if stat.S_ISLNK(status.st_mode) and path != top:
+            link(path)
+        elif kind is not None:
             problem(CtaError(DISK_NOT_A_FILE, f"{diskpath.quoted(path)} is {kind}"))
         elif status.st_size == 0:
             problem(CtaError(DISK_EMPTY_FILE, f"{diskpath.quoted(path)} is empty; tape has no place for it"))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from cta_taped.common.errors import CtaError
 from cta_taped.common.model import ArchiveJob, DriveIdentity, JobFailure, Mount, MountType, RetrieveJob
 
 
@@ -340,6 +341,10 @@ class Requests(Protocol):
 
     def queue_retrieve(self, request: RetrieveRequest) -> RequestId:
         """Queue one job on the best copy. Raises CATALOGUE_NOT_FOUND, SCHEDULER_NO_ROUTE (none to read)."""
+        ...
+
+    def queue_retrieves(self, requests: Sequence[RetrieveRequest]) -> list[RequestId | CtaError]:
+        """Queue many in one transaction; one that cannot be queued is answered with the reason."""
         ...
 
     def status(self, request: RequestId) -> RequestStatus:

@@ -84,13 +84,15 @@ def test_problems_do_not_keep_the_others_out(admin: Admin, data: Path) -> None:
     assert outcome.status == 64
     assert len(outcome.json) == 5
     assert repr(f"{data}/empty") in outcome.err
-    assert [line.split()[1] for line in outcome.err.splitlines()[:5]] == [
+    assert [line.split()[1] for line in outcome.err.splitlines()[:4]] == [
         "CTA-DISK-011",
-        "CTA-DISK-010",
         "CTA-DISK-010",
         "CTA-DISK-010",
         "CTA-DISK-001",
     ]
+    assert "1 symbolic links left out" in outcome.err
+    named = admin("archive", "-s", "single", data / "link")
+    assert named.status == 64 and "is a symbolic link; name the file" in named.err
 
 
 def test_root_owns_nothing(admin: Admin, tmp_path: Path, tape: Tape) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select
 
 from cta_taped.common.errors import (
+    OUTAGES,
     SCHEDULER_NOT_FOUND,
     SCHEDULER_QUEUED,
     SCHEDULER_REFUSED,
@@ -146,37 +147,66 @@ class SqlRequests:
 
     def queue_retrieve(self, request: RetrieveRequest) -> RequestId:
         """See ``Requests.queue_retrieve``."""
-        refuse_bad_retrieve(request)
+        (answer,) = self.queue_retrieves([request])
+        if isinstance(answer, CtaError):
+            raise answer
+        return answer
+
+    def queue_retrieves(self, requests: Sequence[RetrieveRequest]) -> list[RequestId | CtaError]:
+        """See ``Requests.queue_retrieves``."""
         with self._catalogue.read() as connection:
             routing = Routing(connection)
+            routed = [self._routed(routing, request) for request in requests]
+        family = USER_RETRIEVE
+        now = int(time.time())
+        answers: list[RequestId | CtaError] = []
+        with self._database.write() as connection:
+            count = sum(not isinstance(route, CtaError) for route in routed)
+            numbers = iter(self._database.draw(connection, family.request_sequence, count) if count else ())
+            job_ids = iter(self._database.draw(connection, family.sequence, count) if count else ())
+            for request, route in zip(requests, routed, strict=True):
+                if isinstance(route, CtaError):
+                    answers.append(route)
+                    continue
+                file, copies, policy, disk_system = route
+                number = next(numbers)
+                copies = self._busiest_first(connection, copies)
+                row = retrieve_row(request, file, copies, policy, now)
+                row.update(job_id=next(job_ids), retrieve_request_id=number, disk_system_name=disk_system)
+                connection.execute(insert(family.pending), [row])
+                connection.execute(
+                    insert(TAPED_REQUEST).values(
+                        direction=Direction.RETRIEVE.value,
+                        request_id=number,
+                        archive_file_id=request.archive_file_id,
+                        disk_instance=file.disk_instance_name,
+                        disk_file_id=file.disk_file_id,
+                        copies=1,
+                        outcome="open",
+                        creation_time=now,
+                    )
+                )
+                answers.append(RequestId(Direction.RETRIEVE, number))
+        return answers
+
+    @staticmethod
+    def _routed(
+        routing: Routing, request: RetrieveRequest
+    ) -> tuple[Any, list[Copy], Any, str | None] | CtaError:
+        """The file, its readable copies, the mount policy and the disk system; or why there are none."""
+        try:
+            refuse_bad_retrieve(request)
             file = routing.archive_file(request.archive_file_id)
             copies = routing.readable_copies(request.archive_file_id, request.vid)
             policy = routing.retrieve_policy(
                 file.disk_instance_name, request.requester, request.activity, request.mount_policy
             )
             disk_system = None if request.verify_only else routing.disk_system(request.destination_url)
-        family = USER_RETRIEVE
-        now = int(time.time())
-        with self._database.write() as connection:
-            copies = self._busiest_first(connection, copies)
-            number = self._database.draw(connection, family.request_sequence, 1)[0]
-            job_id = self._database.draw(connection, family.sequence, 1)[0]
-            row = retrieve_row(request, file, copies, policy, now)
-            row.update(job_id=job_id, retrieve_request_id=number, disk_system_name=disk_system)
-            connection.execute(insert(family.pending), [row])
-            connection.execute(
-                insert(TAPED_REQUEST).values(
-                    direction=Direction.RETRIEVE.value,
-                    request_id=number,
-                    archive_file_id=request.archive_file_id,
-                    disk_instance=file.disk_instance_name,
-                    disk_file_id=file.disk_file_id,
-                    copies=1,
-                    outcome="open",
-                    creation_time=now,
-                )
-            )
-        return RequestId(Direction.RETRIEVE, number)
+        except CtaError as error:
+            if error.spec in OUTAGES:
+                raise
+            return error
+        return file, copies, policy, disk_system
 
     @staticmethod
     def _busiest_first(connection: Connection, copies: list[Copy]) -> list[Copy]:
