@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The scheduler's seam: mounts, batches of jobs, requests and their reports.
 
-What it is: Protocols for the mount decision (``Mounts``), for the two queues as a session sees them
-(``ArchiveQueue``, ``RetrieveQueue``), for the maintenance routines (``Reports``, ``Upkeep``) and for users
-and operators (``Requests``), gathered in ``Scheduler``. What it is not: SQL, or a choice of backend. Why: as
-for the catalogue; a test or a session never sees a table.
+What it is: Protocols for the mount decision (``Mounts``), a session's two queues (``ArchiveQueue``,
+``RetrieveQueue``), the maintenance routines (``Reports``, ``Upkeep``), users and operators (``Requests``),
+gathered in ``Scheduler``. What it is not: SQL, or a choice of backend. Why: as for the catalogue.
 
 Every method is one transaction. Every method raises CtaError: SCHEDULER_LOST (try again later),
 SCHEDULER_CONFLICT (repeat at once), SCHEDULER_REFUSED, SCHEDULER_SCHEMA, SCHEDULER_CORRUPT, and the like rows

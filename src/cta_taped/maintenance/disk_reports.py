@@ -9,6 +9,7 @@ protocol that this host cannot speak counts as undelivered, by CTA's report retr
 
 from __future__ import annotations
 
+import time
 from urllib.parse import urlsplit
 
 from cta_taped.common import events
@@ -17,18 +18,26 @@ from cta_taped.db.scheduler import Direction, Report
 from cta_taped.maintenance.station import Station
 
 _TELLS_NOBODY = "null"
+# Errands of the supervisor wait no longer than this for a long backlog.
+_TIME_BOX_S = 2.0
 
 
 def run(station: Station) -> int:
-    """One batch of each direction; how many jobs were dealt with."""
-    count = 0
-    for direction in Direction:
-        reports = station.scheduler.reports.take(direction, station.config.maintenance.report_batch)
+    """Batches of each direction, until none is left or the time is over; how many jobs were dealt with."""
+    until = time.monotonic() + _TIME_BOX_S
+    return sum(_batches(station, direction, until) for direction in Direction)
+
+
+def _batches(station: Station, direction: Direction, until: float) -> int:
+    limit, count = station.config.maintenance.report_batch, 0
+    while True:
+        reports = station.scheduler.reports.take(direction, limit)
         if reports:
             _deliver(station, reports)
             log_event(get_logger(), events.DISK_REPORTED, jobs=len(reports), direction=str(direction))
         count += len(reports)
-    return count
+        if len(reports) < limit or time.monotonic() > until:
+            return count
 
 
 def _deliver(station: Station, reports: list[Report]) -> None:
