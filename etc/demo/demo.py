@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demonstration: everything an operator does by hand, done once from start to end with the real programs.
+"""The demonstration: everything an operator does by hand, done once with the real programs.
 
-Builds a site without hardware (a virtual library, SQLite databases, two drives), starts both daemons, archives a
-folder in two copies on two tapes, retrieves it, compares every byte, prints where everything lies, and tells how
-to go on. It uses nothing but the commands that operators have: cta-vtl, cta-admin and cta-taped.
+Builds a site without hardware (a virtual library, SQLite databases, two drives), starts both daemons,
+archives a folder in two copies on two tapes, retrieves it, compares every byte, prints where everything lies,
+and tells how to go on. It uses nothing but the commands that operators have: cta-vtl, cta-admin, cta-taped.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ logical_library = "VIRTUAL"
 """
 OBJECTS = """\
 diskinstance add --name demo --comment demo
-virtualorganization add --vo demo --readmaxdrives 2 --writemaxdrives 2 --maxfilesize 0 --diskinstance demo --comment demo
+virtualorganization add --vo demo --readmaxdrives 2 --writemaxdrives 2 --maxfilesize 0 \
+ --diskinstance demo --comment demo
 mediatype add --name LTO9 --capacity 18000000000000 --cartridge LTO-9 --comment demo
 logicallibrary add --name VIRTUAL --comment demo
 tapepool add --name first --vo demo --partialtapesnumber 1 --comment demo
@@ -71,7 +72,8 @@ tapepool add --name second --vo demo --partialtapesnumber 1 --comment demo
 storageclass add --name two_copies --numberofcopies 2 --vo demo --comment demo
 archiveroute add --storageclass two_copies --copynb 1 --tapepool first --comment demo
 archiveroute add --storageclass two_copies --copynb 2 --tapepool second --comment demo
-mountpolicy add --name default --archivepriority 1 --minarchiverequestage 2 --retrievepriority 1 --minretrieverequestage 2 --comment demo
+mountpolicy add --name default --archivepriority 1 --minarchiverequestage 2 --retrievepriority 1 \
+ --minretrieverequestage 2 --comment demo
 requestermountrule add --instance demo --name default --mountpolicy default --comment demo
 """
 
@@ -99,7 +101,8 @@ class Demonstration:
             check=False,
         )
         if done.returncode not in accept:
-            raise SystemExit(f"demo: {' '.join(str(word) for word in command)}: exit status {done.returncode}")
+            line = " ".join(str(word) for word in command)
+            raise SystemExit(f"demo: {line}: exit status {done.returncode}")
         return done.stdout or ""
 
     def admin(self, *words: str | Path) -> str:
@@ -212,9 +215,8 @@ class Demonstration:
         if different:
             self.console.print(f"[red]{len(different)} of {count} files differ:[/] {different[:5]}")
         else:
-            self.console.print(
-                f"[green]{count} files, {size / 1e6:.1f} MB: archived twice, retrieved once, every byte the same.[/]"
-            )
+            total = f"{count} files, {size / 1e6:.1f} MB"
+            self.console.print(f"[green]{total}: archived twice, retrieved once, every byte the same.[/]")
         return not different
 
     def sessions(self) -> list[dict[str, str]]:
@@ -234,11 +236,11 @@ class Demonstration:
             f"export PATH={BIN}:$PATH CTA_TAPED_CONFIG={root}/cta-taped.toml\n"
             f"cta-taped VDRIVE0 --config {root}/cta-taped.toml &      # start a drive's daemon\n"
             "cta-admin drive up VDRIVE0 --wait                # set it up; it keeps its state over restarts\n"
-            "cta-admin archive /etc/services --storage-class two_copies --instance demo --wait\n"
+            "cta-admin archive /etc/services --storage-class two_copies --wait\n"
             "cta-admin drive ls; cta-admin tape ls --all; cta-admin showqueues\n"
             f"cta-vtl show {root}/library                       # what is where in the library\n"
-            f"cta-vtl fault --help                             # break something, and watch the rescue\n"
-            f"cta-admin tape scan --image {root}/library/cartridges/V00001.tap   # a tape without a catalogue\n"
+            "cta-vtl fault --help                             # break something, and watch the rescue\n"
+            f"cta-admin tape scan --image {root}/library/cartridges/V00001.tap   # without a catalogue\n"
             'cta-admin drive down VDRIVE0 --reason "lunch"    # finish the file, bring the tape home',
             highlight=False,
             soft_wrap=True,

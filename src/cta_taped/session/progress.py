@@ -14,37 +14,21 @@ from time import monotonic
 from typing import Final
 
 from cta_taped.common.errors import CtaError, Retry
+from cta_taped.common.events import SESSION_TIMES
 from cta_taped.common.model import JobFailure, SessionTotals
 from cta_taped.session.pipeline import BEAT_S
-
-TIMES: Final = (
-    "mountTime",
-    "positionTime",
-    "waitInstructionsTime",
-    "waitFreeMemoryTime",
-    "waitDataTime",
-    "waitReportingTime",
-    "checksumingTime",
-    "readWriteTime",
-    "flushTime",
-    "unloadTime",
-    "unmountTime",
-    "encryptionControlTime",
-    "transferTime",
-    "totalTime",
-    "deliveryTime",
-    "drainingTime",
-)
-"""Upstream's names, in seconds. Those of the disk threads (checksumingTime, deliveryTime, and in an archive
-mount waitFreeMemoryTime) are sums over the threads; all others are times of the tape thread."""
 
 LABEL_BYTES_A_FILE: Final = 480
 """headerVolume: three labels of 80 bytes before and three behind each file (tape format reference, 2)."""
 
 
 def new_totals() -> SessionTotals:
-    """Accounts with every time at zero, so that the session line always has the same fields."""
-    return SessionTotals(times_s=dict.fromkeys(TIMES, 0.0))
+    """Accounts with every time at zero, so that the session line always has the same fields.
+
+    Times of the disk threads (checksumingTime, deliveryTime, and in an archive mount waitFreeMemoryTime) are
+    sums over the threads; all others are times of the tape thread.
+    """
+    return SessionTotals(times_s=dict.fromkeys(SESSION_TIMES, 0.0))
 
 
 def job_failure(totals: SessionTotals, job_id: int, error: CtaError) -> JobFailure:
@@ -57,7 +41,7 @@ def job_failure(totals: SessionTotals, job_id: int, error: CtaError) -> JobFailu
 
 @contextmanager
 def timed(totals: SessionTotals, name: str) -> Iterator[None]:
-    """Add the time spent inside to ``name`` of TIMES."""
+    """Add the time spent inside to ``name`` of SESSION_TIMES."""
     begun = monotonic()
     try:
         yield
