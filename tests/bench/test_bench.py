@@ -22,7 +22,7 @@ def _left() -> set[Path]:
 @pytest.mark.bench
 @pytest.mark.timeout(600)
 def test_the_quick_benchmark(tmp_path: Path) -> None:
-    """Targets are for a quiet machine (``--check``); here a ratio must only not have fallen to half of one.
+    """Targets are for a quiet machine (``--check``); a ratio must only not have fallen to a third of one.
 
     Only ratios to a limit of the same run are judged, and no CPU: other work on the machine meets both sides
     of the former alike.
@@ -38,7 +38,7 @@ def test_the_quick_benchmark(tmp_path: Path) -> None:
         numbers = [row["value"], *(row[key] for key in ("limit", "ratio", "target") if row[key] is not None)]
         assert all(math.isfinite(number) and number > 0 for number in numbers), row
     fallen = [
-        row for row in rows if row["target"] and row["unit"] in RATES and row["ratio"] < row["target"] / 2
+        row for row in rows if row["target"] and row["unit"] in RATES and row["ratio"] < row["target"] / 3
     ]
     assert not fallen, fallen
     assert len({row["name"] for row in rows}) == len(rows)

@@ -45,15 +45,17 @@ class Order:
     def request(self, source: Source) -> ArchiveRequest:
         """The request for one file. Raises what the disk answers when a checksum is asked for."""
         uid = source.uid or self.root_owner
+        identifier = diskpath.disk_file_id(source.path)
         return ArchiveRequest(
             disk_instance=self.disk_instance,
-            disk_file_id=diskpath.disk_file_id(source.path),
+            disk_file_id=identifier,
             disk_file_path=diskpath.text(source.path),
             source_url=diskpath.url(source.path),
             size_bytes=source.size_bytes,
             adler32=sources.checksum(source) if self.checksum else None,
             storage_class=self.storage_class,
             requester=requester_of(self.user, self.group, uid, source.gid),
+            keep_url=diskpath.is_hash(identifier),
         )
 
 

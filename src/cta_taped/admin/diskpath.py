@@ -6,7 +6,8 @@ bytes that are no UTF-8): the ``file:`` URL that the daemon opens, the disk file
 knows the file, and text for people. What it is not: any look at the disk.
 
 The disk file id is the percent-encoded path itself where it fits into the catalogue's column, so that an
-operator can read it and a folder can be found by it; a longer one is the path's SHA-256.
+operator can read it and a folder can be found by it; a longer one is the path's SHA-256, and the URL is kept
+beside the catalogue.
 """
 
 from __future__ import annotations
@@ -61,6 +62,11 @@ def path_of(identifier: str) -> bytes | None:
         return None
     path = unquote_to_bytes(identifier)
     return path if disk_file_id(path) == identifier else None
+
+
+def path_of_url(kept: str) -> bytes:
+    """The path of a URL that ``url`` made."""
+    return unquote_to_bytes(kept.removeprefix("file://"))
 
 
 def is_hash(identifier: str) -> bool:

@@ -149,14 +149,11 @@ def _all_wanted(
     for file in files:
         found, by_id = 0, _ID.fullmatch(file) is not None
         try:
-            rows = site.catalogue.files.copies(int(file)) if by_id else _by_path(site, file, instance)
-            for row in rows:
+            rows = _by_id(site, int(file)) if by_id else _by_path(site, file, instance)
+            for row, path in rows:
                 found += 1
                 if row.archive_file_id not in seen:
                     seen.add(row.archive_file_id)
-                    path = diskpath.path_of(row.disk_file_id)
-                    if path is None and not by_id:
-                        path = diskpath.absolute(file)
                     yield Wanted(row.archive_file_id, row.size_bytes, row.owner_uid, row.gid, path)
         except CtaError as error:
             if error.spec not in (CATALOGUE_NOT_FOUND, DISK_NAME):
@@ -167,23 +164,36 @@ def _all_wanted(
             problems.add(CtaError(CATALOGUE_NOT_FOUND, f"nothing was archived from {file!r}"))
 
 
-def _by_path(site: Site, file: str, instance: str | None) -> Iterator[TapeFileRow]:
-    """The file archived from this path, or else all files from below it."""
+def _by_id(site: Site, archive_file_id: int) -> Iterator[tuple[TapeFileRow, bytes | None]]:
+    for row in site.catalogue.files.copies(archive_file_id):
+        path = diskpath.path_of(row.disk_file_id)
+        if path is None:
+            url = site.catalogue.files.urls(row.disk_instance, {row.disk_file_id}).get(row.disk_file_id)
+            path = diskpath.path_of_url(url) if url else None
+        yield row, path
+
+
+def _by_path(site: Site, file: str, instance: str | None) -> Iterator[tuple[TapeFileRow, bytes | None]]:
+    """The file archived from this path, or else all files from below it, each with its path."""
     path = diskpath.absolute(file)
     disk_instance = site.disk_instance(instance)
     exact = list(site.catalogue.files.find(disk_instance, {diskpath.disk_file_id(path)}))
     if exact:
-        yield from exact
+        yield from ((row, path) for row in exact)
         return
-    hashed = 0
+    hashed: list[TapeFileRow] = []
     for row in site.catalogue.files.find(disk_instance):
         found = diskpath.path_of(row.disk_file_id)
         if found is None:
-            hashed += diskpath.is_hash(row.disk_file_id)
+            hashed.append(row)
         elif diskpath.is_below(found, path):
-            yield row
-    if hashed:
-        note(f"{hashed} files have paths too long to be found by their folder: name such files one by one")
+            yield row, found
+    kept = site.catalogue.files.urls(disk_instance, {row.disk_file_id for row in hashed})
+    for row in hashed:
+        if row.disk_file_id in kept:
+            found = diskpath.path_of_url(kept[row.disk_file_id])
+            if diskpath.is_below(found, path):
+                yield row, found
 
 
 def _destination(folder: str, wanted: Wanted) -> str:

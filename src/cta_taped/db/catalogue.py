@@ -336,6 +336,10 @@ class Files(Protocol):
         """Copies that fulfil all given conditions, by archive file id and copy number."""
         ...
 
+    def urls(self, disk_instance: str, disk_file_ids: Collection[str]) -> dict[str, str]:
+        """The URLs kept of files whose id does not spell their path; those without one are left out."""
+        ...
+
     def delete(self, archive_file_id: int, author: Author) -> None:
         """Move a file with all its copies to the recycle log; their tapes become dirty."""
         ...

@@ -5,9 +5,8 @@ What it is: Protocols for the mount decision (``Mounts``), a session's two queue
 ``RetrieveQueue``), the maintenance routines (``Reports``, ``Upkeep``), users and operators (``Requests``),
 gathered in ``Scheduler``. What it is not: SQL, or a choice of backend. Why: as for the catalogue.
 
-Every method is one transaction. Every method raises CtaError: SCHEDULER_LOST (try again later),
-SCHEDULER_CONFLICT (repeat at once), SCHEDULER_REFUSED, SCHEDULER_SCHEMA, SCHEDULER_CORRUPT, and the like rows
-of the catalogue where the question touches both. Times are seconds since the epoch.
+Every method is one transaction. Every method raises CtaError: an outage (``errors.OUTAGES``),
+SCHEDULER_REFUSED, and the like row of the catalogue where the question touches both. Times: epoch seconds.
 """
 
 from __future__ import annotations
@@ -218,7 +217,7 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveRequest:
-    """A file to archive. ``disk_file_id`` identifies it within its disk instance."""
+    """A file to archive. ``keep_url``: its id does not spell its path, so keep the URL (``Files.urls``)."""
 
     disk_instance: str
     disk_file_id: str
@@ -230,6 +229,7 @@ class ArchiveRequest:
     requester: Requester
     report_url: str = ""
     error_report_url: str = ""
+    keep_url: bool = False
 
 
 @dataclass(frozen=True, slots=True)

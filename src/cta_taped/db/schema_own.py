@@ -3,7 +3,8 @@
 
 ``TAPED_SEQUENCE`` stands in for sequences where the database has none (SQLite). ``TAPED_REQUEST`` remembers
 each request that was queued here until long after its job rows are gone, so that whoever waits for it learns
-how it ended.
+how it ended. ``TAPED_DISK_FILE`` keeps the URL of files whose path does not fit into DISK_FILE_ID, so that a
+folder can be found again by it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ TAPED_SEQUENCE = Table(
     CATALOGUE_METADATA,
     Column("name", String(100), primary_key=True),
     Column("next_value", N20, nullable=False),
+)
+
+TAPED_DISK_FILE = Table(
+    "taped_disk_file",
+    CATALOGUE_METADATA,
+    Column("disk_instance_name", String(100), primary_key=True),
+    Column("disk_file_id", String(100), primary_key=True),
+    Column("url", Text, nullable=False),
 )
 
 TAPED_REQUEST = Table(

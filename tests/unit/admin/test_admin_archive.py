@@ -341,13 +341,13 @@ def test_retrieve_by_folder_restores_the_tree(admin: Admin, data: Path, tape: Ta
     target = admin.root / "target"
     target.mkdir(mode=0o750)
     outcome = admin.ok("--json", "retrieve", data / "sub", data / "plain", "--to", target)
-    short = [row for row in outcome.json if "long" not in row["path"]]
-    assert [row["path"] for row in short] == [f"{data}/sub/two words", f"{data}/plain"]
+    deep = f"{data}/sub/deep/{'long' * 40}"  # too long for an id: found by the URL that was kept
+    assert {row["path"] for row in outcome.json} == {deep, f"{data}/sub/two words", f"{data}/plain"}
     inner = target / str(data / "sub")[1:]
     assert inner.is_dir()
     assert inner.stat().st_mode & 0o777 == 0o750
     (queue,) = admin.json("sq")
-    assert (queue["mountType"], queue["vid"], queue["queuedFiles"]) == ("RETRIEVE", "V00001", 2)
+    assert (queue["mountType"], queue["vid"], queue["queuedFiles"]) == ("RETRIEVE", "V00001", 3)
     tape.read_all()
     assert set(_states(admin, *(row["requestId"] for row in outcome.json))) == {"done"}
 
@@ -371,7 +371,9 @@ def test_retrieve_by_id(admin: Admin, data: Path, tape: Tape) -> None:
     target.mkdir()
     long = by_path[f"{data}/sub/deep/{'long' * 40}"]
     admin.ok("retrieve", str(by_path[f"{data}/plain"]), str(long), "--to", target)
-    (target / str(long)).write_text("in the way")
+    restored = target / f"{data}/sub/deep/{'long' * 40}"[1:]
+    assert restored.parent.is_dir()
+    restored.write_text("in the way")
     outcome = admin("retrieve", str(long), "--to", target)
     assert (outcome.status, outcome.err.split()[1]) == (73, "CTA-DISK-012")
 

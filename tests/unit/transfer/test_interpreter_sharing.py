@@ -36,6 +36,7 @@ def busy_thread() -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
+@pytest.mark.bench  # compares two times, so nothing else may run beside it
 def test_a_busy_thread_does_not_starve_the_drive(tape: Tape, disk: Disk, busy_thread: None) -> None:
     """The same file is written with the default switch interval and with the session's."""
     took: list[float] = []

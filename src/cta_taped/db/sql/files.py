@@ -19,7 +19,8 @@ from cta_taped.common.model import WrittenFile
 from cta_taped.db import checksumblob
 from cta_taped.db.catalogue import Author, DeletedFileRow, TapeFileRow
 from cta_taped.db.schema_catalogue import ARCHIVE_FILE, FILE_RECYCLE_LOG, STORAGE_CLASS, TAPE, TAPE_FILE
-from cta_taped.db.sql.database import AnyRow, Database
+from cta_taped.db.schema_own import TAPED_DISK_FILE
+from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.written import copies_query, record_written, recycle
 
 _PAGE: Final = 2000
@@ -136,6 +137,18 @@ class SqlFiles:
             last = page[-1]
             after = (last.archive_file_id, last.copy_nb, last.vid, last.fseq)
             left = None if left is None else left - size
+
+    def urls(self, disk_instance: str, disk_file_ids: Collection[str]) -> dict[str, str]:
+        """See ``Files.urls``."""
+        c = TAPED_DISK_FILE.c
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            for part in chunks(sorted(disk_file_ids)):
+                statement = select(c.disk_file_id, c.url).where(
+                    c.disk_instance_name == disk_instance, c.disk_file_id.in_(part)
+                )
+                found.update((identifier, url) for identifier, url in connection.execute(statement))
+        return found
 
     def delete(self, archive_file_id: int, author: Author) -> None:
         """See ``Files.delete``."""

@@ -36,7 +36,7 @@ _PARTS: Final[dict[SchemaPart, _Part]] = {
         schema_catalogue.METADATA,
         schema_catalogue.SEQUENCES,
         frozenset(),
-        (),
+        (schema_own.TAPED_DISK_FILE,),
     ),
     SchemaPart.SCHEDULER: _Part(
         schema_scheduler.CTA_SCHEDULER,

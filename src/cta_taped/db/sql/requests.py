@@ -30,7 +30,7 @@ from cta_taped.db.scheduler import (
     RequestStatus,
     RetrieveRequest,
 )
-from cta_taped.db.schema_own import TAPED_REQUEST
+from cta_taped.db.schema_own import TAPED_DISK_FILE, TAPED_REQUEST
 from cta_taped.db.sql.database import AnyRow, Database, chunks
 from cta_taped.db.sql.outcomes import finish_ended
 from cta_taped.db.sql.queues import (
@@ -83,6 +83,7 @@ class SqlRequests:
                 answers.append((request, route.pools, policy))
         with self._catalogue.write() as connection:
             file_ids = self._catalogue.draw(connection, "archive_file_id_seq", len(requests))
+            self._keep_urls(connection, requests)
         family = USER_ARCHIVE
         now = int(time.time())
         with self._database.write() as connection:
@@ -144,6 +145,19 @@ class SqlRequests:
                 f"disk file {disk_file_id} of {instance} is already being archived, request {number}{more}",
                 queued=tuple(queued),
             )
+
+    def _keep_urls(self, connection: Connection, requests: Sequence[ArchiveRequest]) -> None:
+        rows = [
+            {
+                "disk_instance_name": request.disk_instance,
+                "disk_file_id": request.disk_file_id,
+                "url": request.source_url,
+            }
+            for request in requests
+            if request.keep_url
+        ]
+        if rows:
+            connection.execute(self._catalogue.insert(TAPED_DISK_FILE).on_conflict_do_nothing(), rows)
 
     def queue_retrieve(self, request: RetrieveRequest) -> RequestId:
         """See ``Requests.queue_retrieve``."""
